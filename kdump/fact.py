@@ -1,0 +1,201 @@
+"""Facts: typed values about a target.
+
+A fact is a read-only shell command plus a pure parser, and it is a pytest fixture. A derived fact is a pure
+function over other facts, named as its parameters. A parameter called ``maybe_NAME`` receives a
+:class:`Maybe`: the value, or the reason why there is none, raised only when the function looks at it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar
+
+import pytest
+
+from .transcript import Reading, Transcript
+from .verdict import CouldNotDetermine, NotApplicable, NoValue
+
+T = TypeVar("T")
+MAYBE = "maybe_"
+TIMED_OUT = (124, 137)  # coreutils' timeout(1): 124 after TERM, 128+9 after KILL
+_UNSET: Any = object()
+
+
+@dataclass(frozen=True)
+class Fact(Generic[T]):
+    """A command and what we make of its output.
+
+    ``absent``: the value when the command says "No such file or directory" (or a :class:`NoValue` to raise);
+    without it, absence cannot be interpreted and the fact could not be determined. ``tool_missing``: likewise for
+    a command that is not installed. ``statuses``: exit statuses that are answers (grep's 1 is).
+    ``root``: an ordinary user cannot see the true value. ``slow``: runs beside the others in the probe.
+    """
+
+    name: str
+    command: str
+    parse: Callable[[str], T]
+    absent: T | NoValue = _UNSET
+    tool_missing: T | NoValue = _UNSET
+    statuses: Collection[int] = (0,)
+    root: bool = False
+    slow: bool = False
+
+    def of(self, transcript: Transcript) -> T:
+        """The fact's value. Raises :class:`CouldNotDetermine` or :class:`NotApplicable` with the reason."""
+        reading = transcript.readings.get(self.command)
+        if reading is None:
+            why = "has no reading of it" if transcript.complete else "was cut off before it"
+            raise CouldNotDetermine(f"{self.name}: the transcript {why} ($ {self.command})")
+        if reading.status in self.statuses:
+            if self.root and not runs_as_root(transcript):
+                raise CouldNotDetermine(f"{self.name}: needs root: connect as root or use --sudo")
+            try:
+                return self.parse(reading.text)
+            except (ValueError, LookupError, OverflowError) as error:
+                raise CouldNotDetermine(f"{self.name}: cannot parse the output of `{self.command}`: {error}") from error
+        return self._without_output(reading)
+
+    def _without_output(self, reading: Reading) -> T:
+        complaint = reading.errors.split("\n")[-1] if reading.errors else f"exit status {reading.status}"
+        if any(word in reading.errors for word in ("Permission denied", "Operation not permitted", "must be root")):
+            raise CouldNotDetermine(f"{self.name}: permission denied: connect as root or use --sudo ({complaint})")
+        if reading.status in TIMED_OUT:
+            raise CouldNotDetermine(f"{self.name}: `{self.command}` did not finish in time")
+        if reading.status == 127:
+            if self.tool_missing is _UNSET:
+                raise CouldNotDetermine(f"{self.name}: the tool is not installed on the host ({complaint})")
+            return _value_or_raise(self.tool_missing)
+        if "No such file or directory" in reading.errors and self.absent is not _UNSET:
+            return _value_or_raise(self.absent)
+        raise CouldNotDetermine(f"{self.name}: `{self.command}` failed: {complaint}")
+
+
+@dataclass(frozen=True)
+class Derived(Generic[T]):
+    """A pure function over facts."""
+
+    name: str
+    function: Callable[..., T]
+    arguments: tuple[str, ...]
+
+
+class Maybe(Generic[T]):
+    """A fact that may have no value. ``.value`` gives it, or raises the reason."""
+
+    def __init__(self, value: T = _UNSET, reason: NoValue | None = None) -> None:
+        self._value, self.reason = value, reason
+
+    @property
+    def value(self) -> T:
+        if self.reason is not None:
+            raise self.reason
+        return self._value
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("ask Maybe.known, or look at Maybe.value")
+
+    @property
+    def known(self) -> bool:
+        return self.reason is None
+
+    def otherwise(self, default: T) -> T:
+        """The value, or ``default`` where it could not be seen: only for wording, never for a verdict."""
+        return self._value if self.reason is None else default
+
+
+CATALOGUE: dict[str, Fact[Any] | Derived[Any]] = {}
+
+UID = "id -u"
+
+
+def runs_as_root(transcript: Transcript) -> bool:
+    """Whether the probe ran as root. Raises :class:`CouldNotDetermine` where the transcript does not say."""
+    reading = transcript.readings.get(UID)
+    if reading is None or reading.status != 0:
+        raise CouldNotDetermine(f"who ran the probe is unknown: the transcript has no reading of `{UID}`")
+    return reading.text.strip() == "0"
+
+
+def fact(name: str, command: str, parse: Callable[[str], Any], **how: Any) -> Any:
+    """Declare a fact; the result is its pytest fixture. See :class:`Fact` for the keywords."""
+    if "\n" in command:
+        raise ValueError(f"{name}: a command is one line; put longer shell into kdump/probe.sh as a function")
+    return _register(Fact(name, command, parse, **how), parse.__doc__)
+
+
+def derived(function: Callable[..., Any]) -> Any:
+    """Declare a derived fact, named as the function; the result is its pytest fixture."""
+    arguments = tuple(inspect.signature(function).parameters)
+    return _register(Derived(function.__name__, function, arguments), function.__doc__)
+
+
+def _register(entry: Fact[Any] | Derived[Any], doc: str | None) -> Any:
+    if entry.name in CATALOGUE:
+        raise ValueError(f"there are two facts called {entry.name!r}")
+    CATALOGUE[entry.name] = entry
+
+    def fixture(knowledge: Knowledge) -> Any:
+        try:
+            return knowledge.get(entry.name)
+        except NotApplicable as reason:
+            pytest.skip(str(reason))
+
+    fixture.__doc__ = doc
+    return pytest.fixture(scope="session", name=entry.name)(fixture)
+
+
+class Knowledge:
+    """The values of all facts of one host, computed once each from its transcript."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self.transcript = transcript
+        self._known: dict[str, Maybe[Any]] = {}
+
+    def get(self, name: str) -> Any:
+        """The value of a fact. Raises :class:`NoValue` with the reason; :class:`KeyError` for an unknown name."""
+        return self.maybe(name).value
+
+    def maybe(self, name: str) -> Maybe[Any]:
+        if name not in self._known:
+            try:
+                self._known[name] = Maybe(self._compute(CATALOGUE[name]))
+            except NoValue as reason:
+                self._known[name] = Maybe(reason=reason)
+        return self._known[name]
+
+    def _compute(self, entry: Fact[Any] | Derived[Any]) -> Any:
+        if isinstance(entry, Fact):
+            return entry.of(self.transcript)
+        return entry.function(
+            *(
+                self.maybe(argument.removeprefix(MAYBE)) if argument.startswith(MAYBE) else self.get(argument)
+                for argument in entry.arguments
+            )
+        )
+
+
+def facts_behind(names: Collection[str]) -> Iterator[Fact[Any]]:
+    """The facts (commands) that the named facts rest on, each once, in the order met."""
+    seen: set[str] = set()
+
+    def walk(name: str) -> Iterator[Fact[Any]]:
+        if name in seen or name not in CATALOGUE:
+            return
+        seen.add(name)
+        entry = CATALOGUE[name]
+        if isinstance(entry, Fact):
+            yield entry
+        else:
+            for argument in entry.arguments:
+                yield from walk(argument.removeprefix(MAYBE))
+
+    for name in names:
+        yield from walk(name.removeprefix(MAYBE))
+
+
+def _value_or_raise(outcome: Any) -> Any:
+    if isinstance(outcome, NoValue):
+        raise outcome
+    return outcome

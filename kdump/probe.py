@@ -1,0 +1,80 @@
+"""The probe: one POSIX-sh script that reads all the facts a run needs, in one exec per host.
+
+``python -m kdump.probe`` prints the script that the whole suite needs, to be audited, or to be run by hand
+(``sudo sh probe.sh > HOST.transcript``) where there is no network; ``pytest --hosts=recording://HOST.transcript``
+judges what it printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .fact import UID, Fact
+from .transcript import END, HEADER
+
+# Slow readings run beside the fast ones: their pipe holds what they print until the fast ones are through.
+_SCRIPT = """\
+# Reads what the kdump acceptance suite needs to know. Read-only. Run as root (or with sudo) to let it see everything.
+mark={mark}
+LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+unset LANGUAGE LANG IFS CDPATH ENV BASH_ENV
+umask 077
+{library}
+slow() {{
+exec 3>&1
+{slow}
+}}
+fast() {{
+exec 3>&1
+{fast}
+}}
+main() {{
+printf '%s{header}\\n' "$mark"
+printf '%s# taken: %s\\n' "$mark" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+slow | {{ fast; cat; }}
+printf '%s{end}\\n' "$mark"
+}}
+main </dev/null 2>/dev/null | indent
+"""
+
+
+def library() -> str:
+    """The shell functions that readings may call."""
+    parts = sorted(Path(__file__).parent.glob("*.sh"), key=lambda path: (path.name != "probe.sh", path.name))
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+def script(facts: Iterable[Fact[Any]], mark: str | None = None) -> str:
+    """The script for these facts. ``mark`` is a word that no output can guess; it frames the readings."""
+    wanted = dict.fromkeys([UID], False)
+    for fact in facts:
+        wanted[fact.command] = wanted.get(fact.command, False) or fact.slow
+    lanes = {
+        lane: "\n".join(f"reading {shlex.quote(command)}" for command, slow in wanted.items() if slow is lane) or ":"
+        for lane in (True, False)
+    }
+    return _SCRIPT.format(
+        mark=mark or f"{secrets.token_hex(8)}:",
+        library=library(),
+        slow=lanes[True],
+        fast=lanes[False],
+        header=HEADER,
+        end=END,
+    )
+
+
+def main() -> None:
+    argparse.ArgumentParser(prog="python -m kdump.probe", description=__doc__).parse_args()
+    from .catalogue import suite_facts
+
+    print(script(suite_facts()), end="")
+
+
+if __name__ == "__main__":
+    main()

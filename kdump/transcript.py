@@ -1,0 +1,125 @@
+r"""A transcript: everything that one probe run read on one host, as a person would have typed it.
+
+::
+
+    # kdump transcript 1
+    # taken: 2026-01-31T12:00:00Z
+    $ cat /proc/sys/kernel/kptr_restrict
+      0
+    [0]
+    $ cat /proc/nothing
+    ! cat: /proc/nothing: No such file or directory
+    [1]
+    # end
+
+``$`` the command, two spaces its output, ``!`` its error output, ``[n]`` its exit status. Whatever stands before
+the first line (a login message) is skipped; a missing ``# end`` means that the transcript was cut off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+HEADER = "# kdump transcript 1"
+END = "# end"
+
+# C0 (but not TAB), DEL, C1 and the bidirectional controls: what a target prints must not drive a terminal,
+# nor reorder what a reader sees (https://trojansource.codes).
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\udc80-\udcff]")
+
+
+def sanitise(text: str) -> str:
+    r"""Host text made safe to show: control characters become ``\xNN`` / ``\uNNNN``; a CR before LF is dropped.
+
+    >>> sanitise("a\x1b[2Jb\r\n")
+    'a\\x1b[2Jb\n'
+    """
+    return _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: a byte that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One command's output on one host."""
+
+    command: str
+    text: str
+    errors: str
+    status: int
+
+    def render(self) -> str:
+        lines = [f"$ {self.command}"]
+        lines += [f"  {line}" for line in self.text.split("\n")] if self.text else []
+        lines += [f"! {line}" for line in self.errors.split("\n")] if self.errors else []
+        return "\n".join([*lines, f"[{self.status}]"])
+
+
+class NotATranscript(ValueError):
+    """The text is not a transcript; ``str()`` says so in one sentence."""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """All readings of one probe run. ``complete`` is false when the end mark is missing."""
+
+    readings: Mapping[str, Reading]
+    complete: bool = True
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, readings: Iterable[Reading], **remarks: str) -> Transcript:
+        return cls({reading.command: reading for reading in readings}, True, remarks)
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Transcript:
+        """Read a transcript as the probe prints it or as :meth:`render` writes it.
+
+        Raises :class:`NotATranscript` when there is no transcript in the text.
+        """
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "surrogateescape")
+        lines = iter(sanitise(text).split("\n"))
+        if not any(line == HEADER for line in lines):
+            raise NotATranscript(f"no line reads {HEADER!r}: this is not a transcript of the probe")
+        readings: dict[str, Reading] = {}
+        remarks: dict[str, str] = {}
+        command: str | None = None
+        out: list[str] = []
+        err: list[str] = []
+        for line in lines:
+            if line == END:
+                return cls(readings, command is None, remarks)
+            if line.startswith("$ "):
+                command, out, err = line[2:], [], []
+            elif line.startswith("  "):
+                out.append(line[2:])
+            elif line.startswith("! "):
+                err.append(line[2:])
+            elif (status := re.fullmatch(r"\[(\d{1,3})\]", line)) and command is not None:
+                text = "\n".join(out).rstrip("\n")
+                readings[command] = Reading(command, text, "\n".join(err).strip("\n"), int(status[1]))
+                command = None
+            elif line.startswith("# ") and ": " in line:
+                key, _, value = line[2:].partition(": ")
+                remarks[key] = value
+        return cls(readings, False, remarks)
+
+    def render(self) -> str:
+        return "\n".join(self._lines()) + "\n"
+
+    def _lines(self) -> Iterator[str]:
+        yield HEADER
+        for key, value in self.remarks.items():
+            yield f"# {key}: {value}"
+        for reading in self.readings.values():
+            yield reading.render()
+        if self.complete:
+            yield END
