@@ -25,11 +25,13 @@ limit() {
 
 # reading COMMAND: run one command and frame what it printed. stdout is streamed, stderr and status follow it.
 reading() {
+    # shellcheck disable=SC2154  # the script that this is part of sets it
     printf '%s$ %s\n' "$mark" "$1"
-    rest=$({
+    rest=$(
+        exec 2>&1 >&3 </dev/null
+        trap 'printf "\n[%s" "$?" >&2' EXIT
         eval "$1"
-        printf '\n[%s' "$?" >&2
-    } 2>&1 >&3 </dev/null)
+    )
     status=${rest##*\[}
     rest=${rest%\[*}
     set -f

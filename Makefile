@@ -1,0 +1,51 @@
+# `make demo` and `make test` do everything that they need by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REPORT := reports/kdump-acceptance.html
+SHELL_SCRIPTS := $(wildcard tools/*) .ci/run
+
+.PHONY: demo test lint lab lab-up lab-down lab-status bench fuzz recordings clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   set up, boot the lab machine, run the acceptance suite on it over SSH, write $(REPORT)"
+	@echo "make test   set up, run all of the suite's own tests"
+	@echo "make lint   ruff, mypy, shellcheck"
+	@echo "make bench  the benchmarks"
+
+$(VENV)/.user: requirements.txt
+	@tools/venv $(PYTHON) $(VENV) requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements.txt
+	@tools/venv $(PYTHON) $(VENV) requirements-dev.txt
+	@touch $@ $(VENV)/.user
+
+demo: $(VENV)/.user
+	@tools/demo $(BIN) $(REPORT)
+
+lab: $(VENV)/.user
+	@tools/packages lab/packages.txt
+	@$(BIN)/python -m lab build debian12
+
+lab-up lab-down lab-status: lab-%: lab
+	@$(BIN)/python -m lab $* debian12
+
+test: $(VENV)/.dev
+	@tools/packages lab/packages.txt selftests/packages.txt
+	@$(BIN)/python -m lab build debian12
+	@echo "Running the suite's own tests (unit, recordings, connection, report, lab machines)."
+	@cd selftests && ../$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	@tools/packages selftests/packages.txt
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	shellcheck $(SHELL_SCRIPTS)
+	shellcheck -s sh kdump/*.sh
+	$(BIN)/python -m kdump.probe | shellcheck -s sh -
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,3 @@
+"""The suite's own tests: run pytest inside pytest where the plugin is meant."""
+
+pytest_plugins = ["pytester"]
