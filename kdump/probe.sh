@@ -29,8 +29,8 @@ reading() {
     printf '%s$ %s\n' "$mark" "$1"
     rest=$(
         exec 2>&1 >&3 </dev/null
-        trap 'printf "\n[%s" "$?" >&2' EXIT
-        eval "$1"
+        (eval "$1")
+        printf '\n[%s' "$?" >&2
     )
     status=${rest##*\[}
     rest=${rest%\[*}
