@@ -1,0 +1,216 @@
+# POSIX sh. What the capture kernel is and what its initramfs holds. Nothing is unpacked to disk: images are read as
+# streams, except for a squash image inside one, for which dracut's own lsinitrd is asked.
+
+# setting NAME FILE: the last assignment of a shell variable in a file of settings, without running that file.
+setting() {
+    [ -e "$2" ] || return 0
+    sed -n "s/^[[:space:]]*\\(export[[:space:]]*\\)\\{0,1\\}$1=//p" "$2" | sed -e '$!d' -e 's/[[:space:]]#.*//' -e "s/^[\"']//" -e "s/[\"'[:space:]]*\$//"
+}
+
+# capture_release: the release of the kernel that the capture kernel is.
+capture_release() {
+    running=$(uname -r) || return
+    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
+        # kdump-lib.sh, _get_kdump_kernel_version(): a debug kernel prefers its plain sister
+        configured=$(setting KDUMP_KERNELVER /etc/sysconfig/kdump) || return
+        plain=${running%[+-]debug}
+        if [ -n "$configured" ]; then
+            running=$configured
+        elif [ "$plain" != "$running" ] && [ -e "/usr/lib/modules/$plain/modules.dep" ]; then
+            running=$plain
+        fi
+    elif [ -e /usr/sbin/kdump-config ]; then
+        kernel=$(setting KDUMP_KERNEL /etc/default/kdump-tools) || return
+        # the default, a link, is set to the running kernel by every load (kdump-config, manage_symlinks)
+        case $kernel in
+        '' | /var/lib/kdump/vmlinuz) ;;
+        */vmlinu[xz]-*) running=${kernel##*/vmlinu[xz]-} ;;
+        *)
+            echo "the release of $kernel is not in its name" >&2
+            return 65
+            ;;
+        esac
+    elif [ -e /usr/sbin/kdumptool ] || [ -e /usr/lib/kdump/load.sh ]; then
+        if [ -e /var/lib/kdump/kernel-version ]; then
+            running=$(cat /var/lib/kdump/kernel-version) || return
+        else
+            configured=$(setting KDUMP_KERNELVER /etc/sysconfig/kdump) || return
+            case $configured in
+            /*) configured=${configured##*/vmlinu[xz]-} ;;
+            esac
+            running=${configured:-$running}
+        fi
+    fi
+    echo "$running"
+}
+
+# capture_image_path: where the kdump initramfs in use lies. Of several kinds of place the newest file wins; with none,
+# the place where it is expected.
+capture_image_path() {
+    release=$(capture_release) || return
+    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
+        expected=/boot/initramfs-${release}kdump.img
+        set -- "$expected" "/var/lib/kdump/initramfs-${release}kdump.img" /boot/*/"$release"/initrdkdump \
+            /boot/ostree/*/"initramfs-${release}kdump.img" "/boot/initrd-${release}kdump.img"
+    elif [ -e /usr/sbin/kdump-config ]; then
+        expected=$(setting KDUMP_INITRD /etc/default/kdump-tools) || return
+        expected=${expected:-/var/lib/kdump/initrd.img}
+        [ -e "$expected" ] || expected=/var/lib/kdump/initrd.img-$release
+        set -- "$expected"
+    elif [ -e /usr/sbin/kdumptool ] || [ -e /usr/lib/kdump/load.sh ]; then
+        expected=/var/lib/kdump/initrd
+        set -- "$expected" "/boot/initrd-$release-kdump"
+    else
+        echo "no kdump userspace is installed" >&2
+        return 65
+    fi
+    newest=
+    for candidate in "$@"; do
+        [ -e "$candidate" ] || continue
+        if [ -z "$newest" ] || [ -n "$(find "$candidate" -newer "$newest")" ]; then newest=$candidate; fi
+    done
+    readlink -f "${newest:-$expected}" || echo "${newest:-$expected}"
+}
+
+# capture_image: "SIZE MTIME PATH" of the kdump initramfs in use, in bytes and seconds.
+capture_image() {
+    image=$(capture_image_path) && stat -L -c '%s %Y %n' "$image"
+}
+
+# unpack_segment IMAGE OFFSET MAGIC: the cpio stream that begins there, decompressed. 127: no such decompressor.
+unpack_segment() {
+    case $3 in
+    30373037*) set -- "$1" "$2" cat ;;
+    1f8b*) set -- "$1" "$2" gzip -dc ;;
+    28b52ffd*) set -- "$1" "$2" zstd -dcq ;;
+    fd377a58*) set -- "$1" "$2" xz -dc --single-stream ;;
+    5d0000*) set -- "$1" "$2" xz -dc --format=lzma ;;
+    02214c18* | 04224d18*) set -- "$1" "$2" lz4 -dc ;;
+    425a68*) set -- "$1" "$2" bzip2 -dc ;;
+    894c5a4f*) set -- "$1" "$2" lzop -dc ;;
+    *)
+        echo "$1: what begins at byte $2 is neither a cpio archive nor compressed in a known way ($3)" >&2
+        return 65
+        ;;
+    esac
+    image=$1 offset=$2
+    shift 2
+    if ! command -v "$1" >/dev/null; then
+        echo "$1: not found" >&2
+        return 127
+    fi
+    if [ "$1" = cat ]; then
+        tail -c "+$((offset + 1))" "$image"
+    elif [ "$offset" -eq 0 ]; then
+        limit 15 "$@" <"$image"
+    else
+        tail -c "+$((offset + 1))" "$image" | limit 15 "$@"
+    fi
+}
+
+# each_segment IMAGE FUNCTION: calls FUNCTION IMAGE OFFSET MAGIC for each archive of an initramfs. An uncompressed
+# one may stand before the others (microcode, firmware): FUNCTION then sets "next" to the offset behind it.
+each_segment() {
+    size=$(stat -L -c %s "$1") || return
+    next=0
+    for round in 1 2 3 4 5 6; do
+        magic=$(od -An -v -tx1 -j "$next" -N 6 "$1") || return
+        magic=$(printf %s "$magic" | tr -d ' \n')
+        case $magic in
+        00*)
+            zeros=$(od -An -v -tx1 -j "$next" -N 65536 "$1" | awk '{ for (i = 1; i <= NF; i++) if ($i != "00") { print n + 0; exit } else n++ }')
+            [ -n "$zeros" ] || return 0 # padding up to the end
+            next=$((next + zeros))
+            continue
+            ;;
+        esac
+        offset=$next
+        next=$size
+        "$2" "$1" "$offset" "$magic" || return
+        [ "$next" -lt "$size" ] || return 0
+    done
+    echo "$1: more than $round archives one after the other" >&2
+    return 65
+}
+
+# What of a listing (cpio -tv, GNU's or busybox's; unsquashfs -ll; find -ls) decides about a dump, as "KIND SIZE PATH";
+# with KIND "file" also the sizes of everything, plain and rounded up to pages, and where the archive ends.
+# shellcheck disable=SC2016
+listing_filter='
+    function up(n, to) { return int((n + to - 1) / to) * to }
+    $1 == "status" { status = $2; next }
+    kind == "squashed" && $3 ~ /^[-dlbcps][-r]/ { sub(/^ *[0-9]+ +[0-9]+ +/, "") }
+    $1 !~ /^[-dlbcps][-r][-w]/ { next }
+    {
+        fields = 8; bytes = $5
+        if ($2 ~ /\//) { fields = kind == "squashed" ? 5 : 5; bytes = $3 }
+        if ($1 ~ /^[bc]/) { fields++; bytes = 0 }
+        name = $0
+        for (i = 0; i < fields; i++) sub(/^[^ ]+ +/, "", name)
+        if ($1 ~ /^l/) sub(/ -> .*/, "", name)
+        at = up(up(at + 110 + length(name) + 1, 4) + bytes, 4)
+        entries++
+    }
+    $1 ~ /^-/ {
+        total += bytes; paged += up(bytes, page)
+        sub(/^\.?\//, "", name); sub(/^(squashfs|erofs)-root\//, "", name)
+        if (kept < 6000 && name ~ wanted) { print kind, bytes, name; kept++ }
+    }
+    END {
+        if (kind == "file") { print "total", total + 0, paged + 0, entries + 0; print "next", up(at + 124, 4) }
+        exit status
+    }'
+listing_wanted='[.]ko([.](xz|gz|zst))?$|-root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|mount[.]nfs|cryptsetup|lvm|multipath|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab)'
+
+list_segment() {
+    listing=$({ unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet; echo "status $?"; } |
+        awk -v kind=file -v page="$(getconf PAGESIZE || echo 4096)" -v wanted="$listing_wanted" "$listing_filter")
+    status=$?
+    printf '%s\n' "${listing%next *}"
+    case $3 in
+    30373037*) next=$(($2 + ${listing##*next })) ;;
+    esac
+    return "$status"
+}
+
+# capture_image_listing: "image SIZE MTIME PATH", then what is in it: see listing_filter. "squashed unlisted" when it
+# holds a squash image that nothing here can look into.
+capture_image_listing() {
+    image=$(capture_image_path) || return
+    stat -L -c 'image %s %Y %n' "$image" || return
+    if ! command -v cpio >/dev/null; then
+        echo "cpio: not found" >&2
+        return 127
+    fi
+    contents=$(each_segment "$image" list_segment)
+    status=$?
+    printf '%s\n' "$contents"
+    [ "$status" -eq 0 ] || return "$status"
+    case $contents in
+    *-root.img*)
+        squashed=$(limit 15 lsinitrd "$image" 2>/dev/null | sed -n '/^Squashed content/,$p' |
+            awk -v kind=squashed -v wanted="$listing_wanted" "$listing_filter")
+        printf '%s\n' "${squashed:-squashed unlisted}"
+        ;;
+    esac
+}
+
+text_segment() {
+    unpack_segment "$1" "$2" "$3" | limit 15 cpio -i --to-stdout --quiet '*dracut/build-parameter.txt' 'etc/cmdline.d/*' etc/kdump.conf |
+        head -c 20000
+    case $3 in
+    30373037*) list_segment "$1" "$2" "$3" >/dev/null ;;
+    esac
+}
+
+# capture_image_texts: the lines of dracut's build-parameter.txt, etc/cmdline.d/* and etc/kdump.conf of the image, as
+# far as they do not lie in a squash image inside it (dracut keeps build-parameter.txt outside).
+capture_image_texts() {
+    image=$(capture_image_path) || return
+    stat -L -c 'image %s %Y %n' "$image" || return
+    if ! command -v cpio >/dev/null; then
+        echo "cpio: not found" >&2
+        return 127
+    fi
+    each_segment "$image" text_segment
+}

@@ -1,0 +1,64 @@
+"""Waiting that is charged to the host only for the time the host had.
+
+On a busy controller a thread that asked to sleep a quarter of a second may come back after three. If the whole
+three were charged to the host's deadline, a healthy host would be called dead because *we* were slow: thread pools
+lost hundreds of healthy hosts that way. So time is waited in slices and no slice costs more than was asked for;
+and when the time is up while the host's answer lies unread in our own socket, the reader gets a little longer,
+within a bound (a host that never stops talking costs at most twice its deadline).
+"""
+
+import select
+import socket
+import threading
+import time
+
+#: Seconds of one slice: small against any deadline, large against a wake-up's cost.
+SLICE = 0.25
+_READER_NEEDS = 0.5
+
+
+class Deadline:
+    """Seconds that a host may take, counted down by :meth:`wait`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.left = seconds
+        self._grace = max(seconds, 5.0)
+
+    def wait(self, event: threading.Event, longest: float = SLICE) -> bool:
+        """Wait one slice for ``event``; True when it was set."""
+        granted = max(0.0, min(self.left, longest))
+        started = time.monotonic()
+        happened = event.wait(granted)
+        self.charge(started, granted)
+        return happened
+
+    def charge(self, started: float, granted: float) -> None:
+        """Charge the time since ``started`` (time.monotonic()), but never more than the ``granted`` seconds."""
+        self.left -= min(time.monotonic() - started, granted)
+
+    def expired(self, sock: socket.socket | None = None) -> bool:
+        """Whether the time is up; unread data in ``sock`` buys its reader more, within a bound."""
+        if self.left > 0:
+            return False
+        if sock is not None and self._grace > 0 and _unread(sock):
+            self._grace -= _READER_NEEDS
+            self.left = _READER_NEEDS
+            return False
+        return True
+
+    def wait_until(self, event: threading.Event, sock: socket.socket | None = None) -> bool:
+        """Wait for ``event`` until the time is up; True when it was set in time."""
+        while not self.wait(event):
+            if self.expired(sock):
+                return event.is_set()
+        return True
+
+
+def _unread(sock: socket.socket) -> bool:
+    try:
+        poller = select.poll()
+        poller.register(sock.fileno(), select.POLLIN)
+        return bool(poller.poll(0))
+    except (OSError, ValueError):  # closed meanwhile
+        return False

@@ -1,0 +1,541 @@
+"""ssh_config(5), as far as a non-interactive command over SSH needs it.
+
+Read by us instead of by ``paramiko.SSHConfig`` or ``ssh -G``: see docs/adr/0002-ssh-configuration.md. The rules are
+those of OpenSSH's readconf.c (9.2): files in order user, system; the first value obtained wins; ``Include`` obeys the
+block it stands in; ``Match final`` and ``Match canonical`` cause a second pass. A test compares us with ``ssh -G``.
+"""
+
+import dataclasses
+import functools
+import getpass
+import glob
+import hashlib
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from kdump.connection.errors import ConnectionProblem, Kind, Phase
+from kdump.connection.patterns import match_list
+from kdump.connection.settings import forget_with_settings
+
+_T = TypeVar("_T")
+
+USER_CONFIG = "~/.ssh/config"
+SYSTEM_CONFIG = "/etc/ssh/ssh_config"
+DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa"))
+USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+_MAX_DEPTH = 16  # readconf.c READCONF_MAX_DEPTH
+
+#: Keywords that change nothing for one command without terminal, forwarding or multiplexing.
+_WITHOUT_EFFECT = frozenset(
+    """addkeystoagent batchmode checkhostip clearallforwardings compression controlmaster controlpath controlpersist
+    dynamicforward enableescapecommandline enablesshkeysign escapechar exitonforwardfailure fingerprinthash
+    forkafterauthentication forwardagent forwardx11 forwardx11timeout forwardx11trusted gatewayports
+    gssapidelegatecredentials gssapikeyexchange gssapiclientidentity gssapirenewalforcesrekey gssapiserveridentity
+    gssapitrustdns ignoreunknown ipqos localforward logfacility loglevel logverbose nohostauthenticationforlocalhost
+    numberofpasswordprompts obscurekeystroketiming permitlocalcommand permitremoteopen rekeylimit remoteforward
+    requesttty requiredrsasize sendenv sessiontype stdinnull streamlocalbindmask streamlocalbindunlink
+    syslogfacility tcpkeepalive tunnel tunneldevice updatehostkeys usekeychain visualhostkey xauthlocation
+    localcommand canonicaldomains canonicalizefallbacklocal canonicalizemaxdots canonicalizepermittedcnames
+    gssapikexalgorithms gssapistorecredentialsonrekey proxyusefdpass tag""".split()
+)
+#: Keywords with an effect that we do not have, and the values (lower case) that mean "no effect".
+_NOT_HONOURED = {
+    "bindinterface": (),
+    "canonicalizehostname": ("no",),
+    "casignaturealgorithms": (),
+    "certificatefile": ("none",),
+    "channeltimeout": ("none",),
+    "connectionattempts": ("1",),
+    "hostbasedacceptedalgorithms": (),
+    "hostbasedauthentication": ("no",),
+    "knownhostscommand": ("none",),
+    "pkcs11provider": ("none",),
+    "remotecommand": ("none",),
+    "securitykeyprovider": ("none", "internal"),
+    "setenv": (),
+    "verifyhostkeydns": ("no",),
+}
+_HONOURED = frozenset(
+    """addressfamily bindaddress ciphers connecttimeout globalknownhostsfile gssapiauthentication hashknownhosts
+    hostkeyalgorithms hostkeyalias hostname identitiesonly identityagent identityfile kbdinteractiveauthentication
+    kexalgorithms macs passwordauthentication port preferredauthentications proxycommand proxyjump
+    pubkeyacceptedalgorithms pubkeyauthentication revokedhostkeys serveralivecountmax serveraliveinterval
+    stricthostkeychecking user userknownhostsfile""".split()
+)
+_ALIASES = {
+    "challengeresponseauthentication": "kbdinteractiveauthentication",
+    "skeyauthentication": "kbdinteractiveauthentication",
+    "dsaauthentication": "pubkeyauthentication",
+    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
+    "hostbasedkeytypes": "hostbasedacceptedalgorithms",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class HostConfig:
+    """How to reach one host: what ssh_config says, with OpenSSH's defaults where it says nothing.
+
+    Times in seconds; None where nothing was said. Paths are expanded. ``notes`` are sentences about settings that are
+    not honoured.
+    """
+
+    alias: str
+    hostname: str
+    port: int
+    user: str
+    identity_files: tuple[str, ...]
+    identities_only: bool
+    identity_agent: str | None
+    proxy_jump: tuple[str, ...]
+    proxy_command: str | None
+    connect_timeout: float | None
+    alive_interval: int
+    alive_count: int
+    user_known_hosts: tuple[str, ...]
+    global_known_hosts: tuple[str, ...]
+    host_key_alias: str | None
+    strict_host_key_checking: str
+    hash_known_hosts: bool
+    address_family: str
+    bind_address: str | None
+    pubkey: bool
+    password: bool
+    keyboard_interactive: bool
+    gssapi: bool
+    revoked_host_keys: str | None
+    algorithms: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    keyword: str
+    arguments: tuple[str, ...]
+    rest: str
+    where: str
+    included: tuple[tuple["_Line", ...], ...] = ()
+
+
+class _Malformed(Exception):
+    """What is wrong, with file and line."""
+
+
+def resolve(
+    alias: str, *, file: str | None = None, user: str | None = None, port: int | None = None, identity_file: str | None = None
+) -> HostConfig:
+    """The configuration for ``alias``, as ``ssh -G [-F file] [-l user] [-p port] [-i identity_file] alias`` has it.
+
+    ``file`` None means the user's and the system's configuration; a given file stands alone, as with ``ssh -F``.
+    Raises ConnectionProblem(BAD_CONFIGURATION) for a file that cannot be read or understood, and for ``Match exec``.
+    """
+    try:
+        files = _files(file)
+        lookup = _Lookup(alias, user, port)
+        for final in (False, True):
+            for lines in files:
+                lookup.apply(lines, final=final)
+            if not lookup.wants_final:
+                break
+        return lookup.result(identity_file)
+    except _Malformed as error:
+        raise ConnectionProblem(
+            Kind.BAD_CONFIGURATION, alias, Phase.CONFIG, str(error), "correct it, or name another file by --ssh-config"
+        ) from None
+
+
+def _files(file: str | None) -> tuple[tuple[_Line, ...], ...]:
+    if file is not None:
+        path = os.path.expanduser(file)
+        if path == "none":
+            return ()
+        if not os.path.isfile(path) and not os.path.exists(path):
+            raise _Malformed(f"{file}: no such file")
+        return (_read(path, "~/.ssh", 0),)
+    return tuple(
+        _read(path, base, 0)
+        for path, base in ((os.path.expanduser(USER_CONFIG), "~/.ssh"), (SYSTEM_CONFIG, "/etc/ssh"))
+        if os.path.exists(path)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _read(path: str, base: str, depth: int) -> tuple[_Line, ...]:
+    if depth > _MAX_DEPTH:
+        raise _Malformed(f"{path}: more than {_MAX_DEPTH} nested Includes")
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise _Malformed(f"{path}: {error.strerror}") from None
+    return tuple(_parse(text, path, base, depth))
+
+
+forget_with_settings(_read.cache_clear)
+
+
+def _parse(text: str, path: str, base: str, depth: int) -> Iterator[_Line]:
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip(" \t\r\f\ufeff")
+        if not line or line.startswith("#"):
+            continue
+        where = f"{path}:{number}"
+        found = re.match(r'"?([A-Za-z0-9]+)"?(?:[ \t]*=[ \t]*|[ \t]+|$)(.*)', line)
+        if not found:
+            raise _Malformed(f"{where}: not a configuration line")
+        keyword, rest = found[1].lower(), found[2]
+        keyword = _ALIASES.get(keyword, keyword)
+        try:
+            arguments = tuple(split_arguments(rest))
+        except ValueError as error:
+            if keyword not in ("proxycommand", "localcommand", "remotecommand"):  # they take the line as it is
+                raise _Malformed(f"{where}: {error}") from None
+            arguments = (rest,)
+        if not arguments:
+            raise _Malformed(f"{where}: {found[1]} has no value")
+        included: tuple[tuple[_Line, ...], ...] = ()
+        if keyword == "include":
+            included = tuple(
+                _read(file, base, depth + 1) for pattern in arguments for file in _included(pattern, base)
+            )
+        yield _Line(keyword, arguments, rest, where, included)
+
+
+def _included(pattern: str, base: str) -> list[str]:
+    expanded = os.path.expanduser(pattern)
+    if not os.path.isabs(expanded):
+        expanded = os.path.join(os.path.expanduser(base), expanded)
+    return sorted(path for path in glob.glob(expanded) if os.path.isfile(path))
+
+
+def split_arguments(text: str) -> list[str]:
+    r"""Words of a configuration line as OpenSSH's argv_split(misc.c) sees them: quotes, backslashes, a comment.
+
+    >>> split_arguments(r'one "two three" f\"our  # comment')
+    ['one', 'two three', 'f"our']
+    >>> split_arguments('a#b')
+    ['a#b']
+    """
+    words: list[str] = []
+    word: list[str] | None = None
+    quote = ""
+    position = 0
+    while position < len(text):
+        char = text[position]
+        following = text[position + 1 : position + 2]
+        if char == "\\" and (following in ("'", '"', "\\") and following or (not quote and following == " ")):
+            word = [*(word or []), following]
+            position += 1
+        elif quote:
+            if char == quote:
+                quote = ""
+            else:
+                word = [*(word or []), char]
+        elif char in "'\"":
+            quote, word = char, word or []
+        elif char in " \t":
+            if word is not None:
+                words.append("".join(word))
+                word = None
+        elif char == "#" and word is None:
+            break
+        else:
+            word = [*(word or []), char]
+        position += 1
+    if quote:
+        raise ValueError("a quote is not closed")
+    if word is not None:
+        words.append("".join(word))
+    return words
+
+
+class _Lookup:
+    """The values obtained so far for one host; the first one stays."""
+
+    def __init__(self, alias: str, user: str | None, port: int | None) -> None:
+        self.alias = alias
+        self.values: dict[str, _Line] = {}
+        self.lists: dict[str, list[str]] = {"identityfile": []}
+        self.notes: dict[str, None] = {}
+        self.wants_final = False
+        self.user = user
+        self.port = port
+        self.local_user = _local_user()
+
+    def apply(self, lines: Sequence[_Line], *, final: bool, active: bool = True, never: bool = False) -> None:
+        for line in lines:
+            if line.keyword == "host":
+                active = not never and match_list(self.alias, line.arguments)
+            elif line.keyword == "match":
+                active = self._match(line, final, never)
+            elif line.keyword == "include":
+                for file in line.included:
+                    self.apply(file, final=final, active=active, never=not active)
+            elif active:
+                self._obtain(line)
+
+    def _obtain(self, line: _Line) -> None:
+        keyword = line.keyword
+        if keyword == "identityfile":
+            name = line.arguments[0]
+            if name not in self.lists["identityfile"]:
+                self.lists["identityfile"].append(name)
+        elif keyword in ("proxyjump", "proxycommand"):
+            if "proxyjump" not in self.values and "proxycommand" not in self.values:
+                self.values[keyword] = line
+        elif keyword in _HONOURED:
+            self.values.setdefault(keyword, line)
+        elif keyword in _NOT_HONOURED:
+            if keyword not in self.values and line.arguments[0].lower() not in _NOT_HONOURED[keyword]:
+                self._note(line, "is not honoured; --connection=ssh leaves it to OpenSSH")
+            self.values.setdefault(keyword, line)
+        elif keyword not in _WITHOUT_EFFECT:
+            self._note(line, "is not known here and was ignored")
+
+    def _note(self, line: _Line, remark: str) -> None:
+        self.notes[f"{line.where}: {line.keyword} {remark}"] = None
+
+    def _match(self, line: _Line, final: bool, never: bool) -> bool:
+        words = list(line.arguments)
+        result = not never
+        if [word.lower() for word in words] == ["all"]:
+            return result
+        while words:
+            word = words.pop(0)
+            negated = word.startswith("!")
+            criterion, equals, value = word.lstrip("!").partition("=")
+            criterion = criterion.lower()
+            if criterion in ("canonical", "final"):
+                self.wants_final = self.wants_final or criterion == "final"
+                passed = final
+            elif criterion == "all":
+                passed = True
+            else:
+                if not equals:
+                    if not words:
+                        raise _Malformed(f"{line.where}: Match {criterion} has no value")
+                    value = words.pop(0)
+                passed = result and self._criterion(line, criterion, value)
+            result = result and passed is not negated
+        return result
+
+    def _criterion(self, line: _Line, criterion: str, value: str) -> bool:
+        patterns = value.split(",")
+        if criterion == "host":
+            return match_list(self.hostname(), patterns)
+        if criterion == "originalhost":
+            return match_list(self.alias, patterns)
+        if criterion == "user":
+            return match_list(self.remote_user(), patterns, fold=False)
+        if criterion == "localuser":
+            return match_list(self.local_user, patterns, fold=False)
+        if criterion == "exec":
+            raise _Malformed(
+                f"{line.where}: Match exec would run a command on this machine, which is left to OpenSSH: use --connection=ssh"
+            )
+        raise _Malformed(f"{line.where}: Match {criterion} is not understood; --connection=ssh leaves it to OpenSSH")
+
+    def hostname(self) -> str:
+        line = self.values.get("hostname")
+        if line is None:
+            return self.alias
+        return expand(line.arguments[0], {"h": self.alias}, line.where)
+
+    def remote_user(self) -> str:
+        if self.user is not None:
+            return self.user
+        line = self.values.get("user")
+        return line.arguments[0] if line else self.local_user
+
+    def first(self, keyword: str, default: str) -> str:
+        line = self.values.get(keyword)
+        return line.arguments[0] if line else default
+
+    def optional(self, keyword: str) -> str | None:
+        value = self.first(keyword, "none")
+        return None if value.lower() == "none" else value
+
+    def flag(self, keyword: str, default: bool) -> bool:
+        line = self.values.get(keyword)
+        if line is None:
+            return default
+        value = line.arguments[0].lower()
+        if value not in ("yes", "true", "no", "false"):
+            raise _Malformed(f"{line.where}: {keyword} must be yes or no")
+        return value in ("yes", "true")
+
+    def number(self, keyword: str, default: _T, read: Callable[[str], _T]) -> _T:
+        line = self.values.get(keyword)
+        if line is None:
+            return default
+        try:
+            return read(line.arguments[0])
+        except ValueError:
+            raise _Malformed(f"{line.where}: {keyword} {line.arguments[0]} is not understood") from None
+
+    def paths(self, keyword: str, default: Iterable[str], tokens: dict[str, str]) -> tuple[str, ...]:
+        line = self.values.get(keyword)
+        names, where = (line.arguments, line.where) if line else (tuple(default), "")
+        if len(names) == 1 and names[0].lower() == "none":
+            return ()
+        return tuple(_path(name, tokens, where) for name in names)
+
+    def result(self, identity_file: str | None) -> HostConfig:
+        hostname = self.hostname()
+        user = self.remote_user()
+        port = self.port if self.port is not None else self.number("port", 22, _port)
+        local = socket.gethostname()
+        tokens = {
+            "h": hostname,
+            "n": self.alias,
+            "p": str(port),
+            "r": user,
+            "u": self.local_user,
+            "d": os.path.expanduser("~"),
+            "i": str(os.getuid()),
+            "L": local.split(".")[0],
+            "l": local,
+            "k": self.first("hostkeyalias", self.alias),
+            "j": self.first("proxyjump", ""),
+        }
+        tokens["C"] = hashlib.sha1(f"{local}{hostname}{port}{user}".encode()).hexdigest()
+        return HostConfig(
+            alias=self.alias,
+            hostname=hostname,
+            port=port,
+            user=user,
+            identity_files=self._identity_files(identity_file, tokens),
+            identities_only=self.flag("identitiesonly", False),
+            identity_agent=self._agent(tokens),
+            proxy_jump=self._jumps(tokens),
+            proxy_command=self._proxy_command(tokens),
+            connect_timeout=self.number("connecttimeout", None, _duration),
+            alive_interval=int(self.number("serveraliveinterval", 0, _duration) or 0),
+            alive_count=self.number("serveralivecountmax", 3, int),
+            user_known_hosts=self.paths("userknownhostsfile", USER_KNOWN_HOSTS, tokens),
+            global_known_hosts=self.paths("globalknownhostsfile", GLOBAL_KNOWN_HOSTS, tokens),
+            host_key_alias=self.optional("hostkeyalias"),
+            strict_host_key_checking=self._strict(),
+            hash_known_hosts=self.flag("hashknownhosts", False),
+            address_family=self.first("addressfamily", "any").lower(),
+            bind_address=self.optional("bindaddress"),
+            pubkey=self.first("pubkeyauthentication", "yes").lower() != "no" and self._preferred("publickey"),
+            password=self.flag("passwordauthentication", True) and self._preferred("password"),
+            keyboard_interactive=self.flag("kbdinteractiveauthentication", True)
+            and self._preferred("keyboard-interactive"),
+            gssapi=self.flag("gssapiauthentication", False),
+            revoked_host_keys=_maybe_path(self.optional("revokedhostkeys")),
+            algorithms=tuple(
+                (keyword, self.values[keyword].arguments[0])
+                for keyword in ("kexalgorithms", "hostkeyalgorithms", "ciphers", "macs", "pubkeyacceptedalgorithms")
+                if keyword in self.values
+            ),
+            notes=tuple(self.notes),
+        )
+
+    def _preferred(self, method: str) -> bool:
+        return method in self.first("preferredauthentications", method).split(",")
+
+    def _strict(self) -> str:
+        line = self.values.get("stricthostkeychecking")
+        value = line.arguments[0].lower() if line else "ask"
+        if value not in ("yes", "true", "ask", "accept-new", "no", "false", "off"):
+            assert line is not None
+            raise _Malformed(f"{line.where}: StrictHostKeyChecking {value} is not understood")
+        if value in ("no", "false", "off"):
+            assert line is not None
+            self._note(line, f"{value} is not honoured: host keys are always verified (--ssh-accept-new adds new ones)")
+        return "accept-new" if value == "accept-new" else "yes"
+
+    def _identity_files(self, option: str | None, tokens: dict[str, str]) -> tuple[str, ...]:
+        given = ([option] if option else []) + self.lists["identityfile"]
+        if [name.lower() for name in given] == ["none"]:
+            return ()
+        names = [name for name in given if name.lower() != "none"] or list(DEFAULT_KEYS)
+        return tuple(_path(name, tokens, "IdentityFile") for name in names)
+
+    def _agent(self, tokens: dict[str, str]) -> str | None:
+        value = self.first("identityagent", "SSH_AUTH_SOCK")
+        if value.lower() == "none":
+            return None
+        if value == "SSH_AUTH_SOCK":
+            return os.environ.get("SSH_AUTH_SOCK") or None
+        if value.startswith("$") and not value.startswith("${"):
+            return os.environ.get(value[1:]) or None
+        return _path(value, tokens, "IdentityAgent")
+
+    def _jumps(self, tokens: dict[str, str]) -> tuple[str, ...]:
+        line = self.values.get("proxyjump")
+        if line is None or line.arguments[0].lower() == "none":
+            return ()
+        tokens = {name: value for name, value in tokens.items() if name in "hnpr"}
+        return tuple(expand(hop.strip(), tokens, line.where) for hop in line.arguments[0].split(","))
+
+    def _proxy_command(self, tokens: dict[str, str]) -> str | None:
+        line = self.values.get("proxycommand")
+        if line is None or line.rest.strip().lower() == "none":
+            return None
+        tokens = {name: value for name, value in tokens.items() if name in "hnpr"}
+        return expand(line.rest.strip(), tokens, line.where)
+
+
+def expand(text: str, tokens: dict[str, str], where: str) -> str:
+    """``%`` tokens as in OpenSSH's percent_expand; an unknown one is an error there, and here.
+
+    >>> expand("%h-%%", {"h": "db1"}, "config:1")
+    'db1-%'
+    """
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name == "%":
+            return "%"
+        if name not in tokens:
+            raise _Malformed(f"{where}: %{name} is not understood here")
+        return tokens[name]
+
+    return re.sub(r"%(.?)", value, text)
+
+
+def _path(name: str, tokens: dict[str, str], where: str) -> str:
+    def variable(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise _Malformed(f"{where}: the environment variable {found[1]} is not set")
+        return os.environ[found[1]]
+
+    return expand(re.sub(r"\$\{(\w+)\}", variable, os.path.expanduser(name)), tokens, where)
+
+
+def _maybe_path(name: str | None) -> str | None:
+    return None if name is None else os.path.expanduser(name)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError(text)
+    return port
+
+
+def _duration(text: str) -> float | None:
+    """OpenSSH's time formats in seconds: ``90``, ``1m30s``, ``2h``; ``none`` is None.
+
+    >>> _duration("1m30s"), _duration("90"), _duration("none")
+    (90.0, 90.0, None)
+    """
+    if text.lower() == "none":
+        return None
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+    if not re.fullmatch(r"(\d+[smhdw]?)+", text.lower()):
+        raise ValueError(text)
+    return float(sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([smhdw]?)", text.lower())))
+
+
+def _local_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

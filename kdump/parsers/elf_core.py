@@ -1,0 +1,154 @@
+"""ELF vmcores: copies of /proc/vmcore, `makedumpfile -E`, and hypervisors' dumps of a guest.
+
+Sources: the gABI for ELF; PN_XNUM from elf(5); DUMP_ELF_INCOMPLETE (bit 0 of e_flags, set where space ran out) and the
+order of writing from makedumpfile.c (commit b7587f1e8f45: write_elf_header() leaves room for the program headers,
+write_elf_pages_cyclic() fills it in at the end). A killed `makedumpfile -E` therefore leaves null program headers.
+Segments lie in the file in the order of their headers, both in makedumpfile's files and in /proc/vmcore.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from kdump.bytesource import ByteSource
+from kdump.parsers import vmcoreinfo
+from kdump.parsers.dump import Completeness, Dump, State
+from kdump.parsers.elf_notes import walk
+from kdump.parsers.reading import exactly
+from kdump.parsers.unreadable import EndsEarly, Unreadable
+
+MAGIC = b"\x7fELF"
+ET_CORE = 4
+PT_NULL, PT_LOAD, PT_NOTE = 0, 1, 4
+PN_XNUM = 0xFFFF
+INCOMPLETE = 0x1
+HEADERS_AT_EACH_END = 128
+"""Program headers read at the front and at the back of a table that has more than twice as many."""
+MACHINES = {3: "i686", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
+
+
+@dataclass(frozen=True)
+class ElfHeader:
+    order: str
+    wide: bool
+    type: int
+    machine: str
+    flags: int
+    phoff: int
+    phentsize: int
+    phnum: int
+    shoff: int
+    shentsize: int
+    shnum: int
+    shstrndx: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    type: int
+    offset: int
+    filesz: int
+    align: int
+
+
+def read_header(source: ByteSource) -> ElfHeader:
+    """The ELF header, with e_phnum resolved through section header 0 where there are 65535 segments or more."""
+    head = source.read_at(0, 64)
+    if not head.startswith(MAGIC):
+        raise Unreadable("it does not begin with the ELF magic")
+    if len(head) < 64:
+        raise EndsEarly("the ELF header", 64 - len(head))
+    if head[4] not in (1, 2) or head[5] not in (1, 2):
+        raise Unreadable("its ELF header has an unknown class or byte order")
+    wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
+    kind, machine, _, _, phoff, shoff, flags, _, phentsize, phnum, shentsize, shnum, shstrndx = struct.unpack_from(
+        order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), head, 16
+    )
+    if phnum == PN_XNUM:
+        first = exactly(source, shoff, 64 if wide else 40, "section header 0")
+        phnum = struct.unpack_from(order + "I", first, 44 if wide else 28)[0]
+    return ElfHeader(
+        order, wide, kind, MACHINES.get(machine, f"ELF machine {machine}"), flags, phoff, phentsize, phnum, shoff, shentsize, shnum, shstrndx
+    )
+
+
+def segments(source: ByteSource, header: ElfHeader, index: int, count: int) -> list[Segment]:
+    """`count` program headers from `index` on."""
+    size = 56 if header.wide else 32
+    if header.phentsize != size:
+        raise Unreadable(f"its program headers have {header.phentsize} bytes instead of {size}")
+    raw = exactly(source, header.phoff + size * index, size * count, "the program headers")
+    if header.wide:
+        return [Segment(v[0], v[2], v[5], v[7]) for v in struct.iter_unpack(header.order + "IIQQQQQQ", raw)]
+    return [Segment(v[0], v[1], v[4], v[7]) for v in struct.iter_unpack(header.order + "IIIIIIII", raw)]
+
+
+def judge(source: ByteSource) -> Dump:
+    """The dump and its completeness. Raises `Unreadable` where this is no core file."""
+    try:
+        header = read_header(source)
+        if header.type != ET_CORE:
+            raise Unreadable("it is an ELF file, but not a core")
+        if header.phnum == 0:
+            raise Unreadable("it is an ELF core without program headers")
+        front, back = _ends(source, header)
+    except EndsEarly as early:
+        return Dump("ELF", source.size, Completeness.incomplete(early.reason, missing_bytes=max(early.missing, 1), at_least=True))
+    info: dict[str, str] = {}
+    for segment in front:
+        if segment.type == PT_NOTE and not info:
+            info = read_vmcoreinfo(source, segment.offset, segment.filesz, header.order)
+    complete = _completeness(source, header, front, back)
+    if header.flags & INCOMPLETE and complete.state is not State.INCOMPLETE:
+        complete = Completeness.incomplete("its header says incomplete: makedumpfile ran out of space")
+    return describe(header, info, "ELF", source.size, complete)
+
+
+def describe(header: ElfHeader, info: dict[str, str], kind: str, size: int, complete: Completeness) -> Dump:
+    return Dump(
+        format=kind,
+        size=size,
+        complete=complete,
+        release=info.get("OSRELEASE") or None,
+        build_id=vmcoreinfo.build_id(info),
+        machine=header.machine,
+        crash_time=vmcoreinfo.crash_time(info),
+        vmcoreinfo=info,
+    )
+
+
+def read_vmcoreinfo(source: ByteSource, offset: int, size: int, order: str) -> dict[str, str]:
+    """The VMCOREINFO note of a PT_NOTE segment; empty where there is none or it was not recorded."""
+    try:
+        for note in walk(source, offset, size, order):
+            if note.owner == b"VMCOREINFO":
+                return vmcoreinfo.parse(source.read_at(note.offset, min(note.size, vmcoreinfo.LARGEST)))
+    except Unreadable:
+        pass  # completeness does not need it
+    return {}
+
+
+def _ends(source: ByteSource, header: ElfHeader) -> tuple[list[Segment], list[Segment]]:
+    if header.phnum <= 2 * HEADERS_AT_EACH_END:
+        return segments(source, header, 0, header.phnum), []
+    back = segments(source, header, header.phnum - HEADERS_AT_EACH_END, HEADERS_AT_EACH_END)
+    return segments(source, header, 0, HEADERS_AT_EACH_END), back
+
+
+def _completeness(source: ByteSource, header: ElfHeader, front: list[Segment], back: list[Segment]) -> Completeness:
+    seen = front + back
+    if any(segment.type == PT_NULL for segment in seen):
+        return Completeness.incomplete("its program headers were never filled in: makedumpfile was stopped before it finished")
+    loads = [segment for segment in seen if segment.type == PT_LOAD]
+    if not loads:
+        return Completeness.incomplete("it has no memory segment at all")
+    end = max(segment.offset + segment.filesz for segment in seen)
+    if source.size < end:
+        return Completeness.incomplete(
+            f"the file ends {end - source.size} bytes before its last segment does", missing_bytes=end - source.size
+        )
+    filled = [segment.offset for segment in loads if segment.filesz]
+    if back and filled != sorted(filled):
+        return Completeness.cannot_tell(f"its {header.phnum} segments are not in the order of the file, and only some were read")
+    return Completeness.complete(f"all {header.phnum} segments lie inside the file")

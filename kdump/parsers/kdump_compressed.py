@@ -1,0 +1,495 @@
+"""The kdump-compressed format of makedumpfile, also written by QEMU's dump-guest-memory and `makedumpfile --split`.
+
+Layout (makedumpfile diskdump_mod.h and write_kdump_header(), write_kdump_pages_and_bitmap_cyclic() of makedumpfile.c,
+commit b7587f1e8f45; read again by crash diskdump.c, commit abcb45e7d443). Offsets in bytes, "block" = block_size:
+
+    0                        disk_dump_header: "KDUMP   ", version, utsname, time, status, block_size, …
+    1 block                  kdump_sub_header: dump level, split, where VMCOREINFO, notes and erase info lie
+    1+sub_hdr_size blocks    first bitmap, then the second: a bit per page frame, set where the page is in the dump
+    T = 1+sub_hdr_size+bitmap_blocks blocks
+                             page descriptors, 24 bytes each: i64 offset, u32 size, u32 flags, u64 page flags
+    T+24·N                   page data, in the order of the descriptors; first the one shared page of zeros where
+                             dump level bit 1 is set; after the data the erase info, if any
+
+A split file has room for the descriptors of all files (N), but fills in only those of its own page frames.
+
+How a loss shows: makedumpfile writes descriptors and pages front to back and the last descriptors after everything
+else, so a killed or reset makedumpfile leaves unwritten (zero) descriptors at the end; a file cut short later has all
+descriptors but ends before the last page does; and where space ran out, status bit 0x8 is set afterwards.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from kdump.bytesource import ByteSource, NotRecorded
+from kdump.parsers import vmcoreinfo
+from kdump.parsers.dump import Completeness, Dump, Split, State
+from kdump.parsers.elf_notes import walk
+from kdump.parsers.reading import exactly, text
+from kdump.parsers.unreadable import EndsEarly, Unreadable
+
+SIGNATURES = (b"KDUMP   ", b"DISKDUMP")
+DESCRIPTOR = 24
+HEADER_READ = 512
+"""Enough for the common header of every architecture (464 bytes on 64-bit ones)."""
+SUB_HEADER_READ = 104
+LAST_DESCRIPTORS = 128
+"""The descriptors at the end of the table that are read, in one request."""
+SAMPLES = 4
+"""Pages between first and last whose descriptor and compression frame are looked at."""
+LARGEST_BITMAP = 4 << 20
+"""A bitmap larger than this (of 128 GiB of 4 KiB pages) is not counted."""
+LONGEST_SCAN = 4 << 20
+"""Descriptors read backwards in search of the last page that is not the shared page of zeros, in bytes."""
+
+ZLIB, LZO, SNAPPY, INCOMPLETE, ZSTD = 0x1, 0x2, 0x4, 0x8, 0x20
+_COMPRESSIONS = {ZLIB: "zlib", LZO: "lzo", SNAPPY: "snappy", ZSTD: "zstd"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """Common header and sub header, of any word size and byte order."""
+
+    order: str
+    version: int
+    sysname: str
+    nodename: str
+    release: str
+    uname_version: str
+    machine: str
+    timestamp: int
+    status: int
+    block_size: int
+    sub_hdr_size: int
+    bitmap_blocks: int
+    max_mapnr: int
+    dump_level: int | None
+    split: bool
+    start_pfn: int
+    end_pfn: int
+    offset_vmcoreinfo: int
+    size_vmcoreinfo: int
+    offset_note: int
+    size_note: int
+    offset_eraseinfo: int
+    size_eraseinfo: int
+
+    @property
+    def bitmap(self) -> int:
+        return (1 + self.sub_hdr_size) * self.block_size
+
+    @property
+    def table(self) -> int:
+        return (1 + self.sub_hdr_size + self.bitmap_blocks) * self.block_size
+
+    @property
+    def compression(self) -> str | None:
+        return next((name for bit, name in _COMPRESSIONS.items() if self.status & bit), None)
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    offset: int
+    size: int
+    flags: int
+
+    @property
+    def unwritten(self) -> bool:
+        return self.offset == 0 and self.size == 0
+
+
+def read_header(source: ByteSource) -> Header:
+    """Both headers. Raises `Unreadable` where they make no sense, `EndsEarly` where the file is shorter than they are."""
+    head = source.read_at(0, HEADER_READ)
+    if not head.startswith(SIGNATURES):
+        raise Unreadable("it does not begin with the signature of the kdump-compressed format")
+    if head.startswith(b"DISKDUMP"):
+        raise Unreadable("it is in the diskdump format of Linux 2.6 times, which is not judged here")
+    if len(head) < 464:
+        raise EndsEarly("the dump header", 464 - len(head))
+    order = "<" if 0 <= struct.unpack_from("<i", head, 8)[0] <= 0xFFFF else ">"
+    version = struct.unpack_from(order + "i", head, 8)[0]
+    names = [text(head[12 + 65 * i : 12 + 65 * (i + 1)]) for i in range(6)]
+    # struct timeval has two longs, and longs set the alignment: 64-bit architectures have it at 408, others at 404.
+    wide = not _narrow_machine(names[4])
+    seconds = struct.unpack_from(order + ("q" if wide else "i"), head, 408 if wide else 404)[0]
+    at = 424 if wide else 412
+    status, block, sub_hdr, bitmap, max_mapnr = struct.unpack_from(order + "IiiII", head, at)
+    if block not in (4096, 8192, 16384, 32768, 65536) or not 1 <= sub_hdr <= 1 << 20 or not 0 <= bitmap <= 1 << 31:
+        raise Unreadable(
+            f"its header makes no sense (block size {block}, sub header of {sub_hdr} blocks, bitmaps of {bitmap} blocks)"
+        )
+    sub = exactly(source, block, SUB_HEADER_READ, "the sub header")
+    fields = _sub_header(sub, order, wide, names[4], version)
+    if version >= 6:
+        max_mapnr = fields["max_mapnr_64"]
+        fields["start_pfn"], fields["end_pfn"] = fields["start_pfn_64"], fields["end_pfn_64"]
+    if version < 3:
+        fields["offset_vmcoreinfo"] = fields["size_vmcoreinfo"] = 0
+    if version < 4:
+        fields["offset_note"] = fields["size_note"] = 0
+    if version < 5:
+        fields["offset_eraseinfo"] = fields["size_eraseinfo"] = 0
+    return Header(
+        order=order,
+        version=version,
+        sysname=names[0],
+        nodename=names[1],
+        release=names[2],
+        uname_version=names[3],
+        machine=names[4],
+        timestamp=seconds,
+        status=status,
+        block_size=block,
+        sub_hdr_size=sub_hdr,
+        bitmap_blocks=bitmap,
+        max_mapnr=max_mapnr,
+        dump_level=fields["dump_level"] if version >= 1 else None,
+        split=version >= 2 and fields["split"] != 0,
+        start_pfn=fields["start_pfn"],
+        end_pfn=fields["end_pfn"],
+        offset_vmcoreinfo=fields["offset_vmcoreinfo"],
+        size_vmcoreinfo=fields["size_vmcoreinfo"],
+        offset_note=fields["offset_note"],
+        size_note=fields["size_note"],
+        offset_eraseinfo=fields["offset_eraseinfo"],
+        size_eraseinfo=fields["size_eraseinfo"],
+    )
+
+
+def judge(source: ByteSource) -> Dump:
+    """The dump and its completeness. Raises `Unreadable` only where the headers do not describe a dump at all."""
+    try:
+        header = read_header(source)
+    except EndsEarly as early:
+        return Dump("kdump-compressed", source.size, _cut(early))
+    info = read_vmcoreinfo(source, header)
+    pages: int | None = None
+    split: Split | None = None
+    try:
+        complete, pages, split = _completeness(source, header)
+    except EndsEarly as early:
+        complete = _cut(early)
+    except Unreadable as unreadable:
+        complete = Completeness.cannot_tell(unreadable.reason)
+    if header.status & INCOMPLETE and complete.state is not State.INCOMPLETE:
+        complete = Completeness.incomplete("its header says incomplete: makedumpfile ran out of space")
+    return describe(header, info, "kdump-compressed", source.size, complete, pages, split)
+
+
+def describe(
+    header: Header,
+    info: dict[str, str],
+    kind: str,
+    size: int,
+    complete: Completeness,
+    pages: int | None,
+    split: Split | None = None,
+) -> Dump:
+    return Dump(
+        format=kind,
+        size=size,
+        complete=complete,
+        release=info.get("OSRELEASE") or header.release or None,
+        version=header.uname_version or None,
+        build_id=vmcoreinfo.build_id(info),
+        machine=header.machine or None,
+        nodename=header.nodename or None,
+        crash_time=vmcoreinfo.crash_time(info) or vmcoreinfo.moment(header.timestamp),
+        dump_level=header.dump_level,
+        compression=header.compression,
+        pages=pages,
+        header_version=header.version,
+        split=split,
+        vmcoreinfo=info,
+    )
+
+
+def read_vmcoreinfo(source: ByteSource, header: Header) -> dict[str, str]:
+    """VMCOREINFO by its own offset (version 3 and later), else from the notes (version 4); empty where there is none."""
+    try:
+        if header.offset_vmcoreinfo > 0 and header.size_vmcoreinfo > 0:
+            size = min(header.size_vmcoreinfo, vmcoreinfo.LARGEST)
+            return vmcoreinfo.parse(source.read_at(header.offset_vmcoreinfo, size))
+        if header.offset_note > 0 and header.size_note > 0:
+            for note in walk(source, header.offset_note, header.size_note, header.order):
+                if note.owner == b"VMCOREINFO":
+                    return vmcoreinfo.parse(source.read_at(note.offset, min(note.size, vmcoreinfo.LARGEST)))
+    except Unreadable:
+        pass  # its release and time are in the header too, and completeness does not need it
+    return {}
+
+
+def descriptors(source: ByteSource, header: Header, index: int, count: int) -> list[Descriptor]:
+    raw = exactly(source, header.table + DESCRIPTOR * index, DESCRIPTOR * count, "the page descriptors")
+    return [Descriptor(*values[:3]) for values in struct.iter_unpack(header.order + "qIIQ", raw)]
+
+
+def page_count(header: Header, first: Descriptor) -> int | None:
+    """N from the first descriptor: the page data begin right after the table.
+
+    Where zero pages are excluded, the first datum is the page of zeros and the first descriptor points to it or
+    past it. Block sizes are not multiples of 24, so at most one of the two readings is a whole number.
+    """
+    for zero_page in (0, header.block_size):
+        table, rest = divmod(first.offset - zero_page - header.table, DESCRIPTOR)
+        if rest == 0 and 0 < table <= header.max_mapnr:
+            return table
+    return None
+
+
+def bad(header: Header, page: Descriptor, data: int) -> str | None:
+    """What is wrong with a written descriptor; None where nothing is. `data` is where page data begin."""
+    if page.offset < data:
+        return f"points to {page.offset}, before the page data"
+    if not 0 < page.size <= header.block_size:
+        return f"gives its page {page.size} bytes"
+    if page.flags & ~(ZLIB | LZO | SNAPPY | ZSTD):
+        return f"has flags {page.flags:#x}"
+    return None
+
+
+def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int | None, Split | None]:
+    first = descriptors(source, header, 0, 1)[0]
+    part = Split(header.start_pfn, header.end_pfn, header.max_mapnr) if header.split else None
+    if first.unwritten:
+        if header.split and _count_bits(source, header, header.start_pfn, header.end_pfn) == 0:
+            return Completeness.complete("its part of memory has no page to dump"), None, part
+        return Completeness.incomplete("makedumpfile stopped before it had written the first page"), None, part
+    total = page_count(header, first)
+    if total is None:
+        # Not makedumpfile's layout: the bitmap counts the pages.
+        total = _count_bits(source, header, 0, header.max_mapnr)
+        if not total:
+            return (
+                Completeness.cannot_tell("its page descriptors do not follow makedumpfile's layout, and its bitmap is too large to count"),
+                None,
+                part,
+            )
+    here: int | None = total
+    if header.split:
+        here = _count_bits(source, header, header.start_pfn, header.end_pfn)
+    table_end = header.table + DESCRIPTOR * total
+    if source.size < table_end:
+        missing = table_end - source.size
+        return (
+            Completeness.incomplete(
+                "the file ends inside the page descriptors", missing_bytes=missing, at_least=True
+            ),
+            total,
+            part,
+        )
+    written = total
+    if header.split or descriptors(source, header, total - 1, 1)[0].unwritten:
+        written = _written(source, header, total)
+    if part:
+        part = Split(part.start_pfn, part.end_pfn, part.max_mapnr, written, total)
+    if here is not None and written < here:
+        reason = f"only {written} of {here} pages were written: makedumpfile was stopped before it finished"
+        if header.status & INCOMPLETE:
+            reason = f"only {written} of {here} pages were written: makedumpfile ran out of space"
+        return Completeness.incomplete(reason, missing_pages=here - written), total, part
+    return _bounds(source, header, total, written, here), total, part
+
+
+def _bounds(source: ByteSource, header: Header, total: int, written: int, here: int | None) -> Completeness:
+    """Every descriptor looked at is sane, and the file reaches the end of the last page."""
+    data = header.table + DESCRIPTOR * total
+    start = max(0, written - LAST_DESCRIPTORS)
+    tail = descriptors(source, header, start, written - start)
+    end = 0
+    for index, page in enumerate(tail, start):
+        if page.unwritten:
+            return Completeness.incomplete(f"page descriptor {index} of {written} was never written", at_least=True, missing_pages=1)
+        if trouble := bad(header, page, data):
+            return Completeness.incomplete(f"page descriptor {index} of {written} {trouble}")
+        end = max(end, page.offset + page.size)
+    end, exhaustive = _data_end(source, header, data, start, end)
+    if header.size_eraseinfo:
+        end = max(end, header.offset_eraseinfo + header.size_eraseinfo)
+    if source.size < end:
+        return Completeness.incomplete(
+            f"the file ends {end - source.size} bytes before its last page does",
+            missing_bytes=end - source.size,
+            at_least=not exhaustive,
+        )
+    if trouble := _samples(source, header, data, written):
+        return Completeness.incomplete(trouble)
+    if not exhaustive and source.size != end:
+        return Completeness.cannot_tell("its last pages are all zero, and where the last other page lies was not found in time")
+    if here is None:
+        return Completeness.cannot_tell(
+            f"it is one file of a split dump with {written} pages written, and its bitmap is too large to count how many belong here: "
+            "give all files of the dump together"
+        )
+    if header.split:
+        return Completeness.complete(f"all {written} pages of this part of a split dump are there")
+    return Completeness.complete(f"all {total} pages are there")
+
+
+def _data_end(source: ByteSource, header: Header, data: int, start: int, end: int) -> tuple[int, bool]:
+    """Where the data of the last page end, and whether that is certain.
+
+    Descriptors of zero pages all point to the one page at `data`. Where the last ones are nothing else, the last page
+    with data of its own is looked for backwards.
+    """
+    shared_end = data + header.block_size
+    if end > shared_end or start == 0:
+        return end, True
+    scanned = 0
+    chunk = 2730  # 64 KiB
+    while start > 0 and scanned < LONGEST_SCAN:
+        count = min(chunk, start)
+        start -= count
+        scanned += count * DESCRIPTOR
+        end = max(page.offset + page.size for page in descriptors(source, header, start, count))
+        if end > shared_end:
+            return end, True
+    if start == 0:
+        return max(end, shared_end), True
+    low, high, distance = 0, start, LAST_DESCRIPTORS
+    while distance < start:  # a window further and further away, until one has a page of its own
+        window = _window_end(source, header, start - distance)
+        if window > shared_end:
+            low = start - distance
+            break
+        high = start - distance
+        distance *= 2
+    best = _window_end(source, header, low)
+    while high - low > LAST_DESCRIPTORS:
+        middle = (low + high) // 2
+        window = _window_end(source, header, middle)
+        if window > shared_end:
+            low, best = middle, max(best, window)
+        else:
+            high = middle
+    return max(best, shared_end), False
+
+
+def _window_end(source: ByteSource, header: Header, index: int) -> int:
+    return max(page.offset + page.size for page in descriptors(source, header, index, LAST_DESCRIPTORS))
+
+
+def _written(source: ByteSource, header: Header, count: int) -> int:
+    """How many of the first `count` descriptors were written, found by halving (they are written front to back)."""
+    low, high = 1, count
+    while low < high:
+        middle = (low + high + 1) // 2
+        if descriptors(source, header, middle - 1, 1)[0].unwritten:
+            high = middle - 1
+        else:
+            low = middle
+    return low
+
+
+def _samples(source: ByteSource, header: Header, data: int, written: int) -> str | None:
+    """Look at a few pages over the whole length: descriptor sane, ascending, and the data what the flags say."""
+    last = 0
+    for share in range(SAMPLES + 2):
+        index = (written - 1) * share // (SAMPLES + 1)
+        page = descriptors(source, header, index, 1)[0]
+        if page.unwritten:
+            return f"page descriptor {index} of {written} was never written"
+        if trouble := bad(header, page, data):
+            return f"page descriptor {index} of {written} {trouble}"
+        if page.offset + page.size > source.size:
+            return f"page {index} of {written} lies past the end of the file"
+        if page.offset != data:  # not the shared page of zeros
+            if page.offset < last:
+                return f"page descriptor {index} of {written} points back into the data of an earlier page"
+            last = page.offset
+        if page.flags:
+            head = source.read_at(page.offset, min(16, page.size))
+            tail = source.read_at(page.offset + max(0, page.size - 4), min(4, page.size))
+            if not _framed(page.flags, head, tail, header.block_size):
+                kind = _COMPRESSIONS.get(page.flags, "compressed")
+                return f"the data of page {index} of {written} are not {kind} data"
+    return None
+
+
+def _framed(flags: int, head: bytes, tail: bytes, block_size: int) -> bool:
+    """Whether first and last bytes are those of the compression named (RFC 1950, LZO1X end marker, snappy's length, RFC 8878)."""
+    if flags == ZLIB:
+        return len(head) >= 2 and head[0] & 0x0F == 8 and (head[0] << 8 | head[1]) % 31 == 0
+    if flags == LZO:
+        return tail[-3:] == b"\x11\0\0"
+    if flags == SNAPPY:
+        length = shift = 0
+        for byte in head[:4]:
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        return length == block_size
+    if flags == ZSTD:
+        return head[:4] == b"\x28\xb5\x2f\xfd"
+    return False
+
+
+def _count_bits(source: ByteSource, header: Header, start: int, end: int) -> int | None:
+    """Pages of the dump among page frames start..end, from the second bitmap; None where that is too much to read."""
+    end = min(end, header.max_mapnr)
+    bitmap2 = header.bitmap + header.bitmap_blocks // 2 * header.block_size
+    if start < 0 or start >= end:
+        return 0
+    length = (end + 7) // 8 - start // 8
+    if length > LARGEST_BITMAP or length > header.bitmap_blocks * header.block_size // 2:
+        return None
+    count = 0
+    position = start // 8
+    while length:
+        step = min(length, 1 << 16)
+        try:
+            raw = bytearray(exactly(source, bitmap2 + position, step, "the bitmap"))
+        except NotRecorded:
+            return None
+        if position == start // 8:
+            raw[0] &= 0xFF << (start % 8) & 0xFF
+        if length == step and end % 8:
+            raw[-1] &= (1 << end % 8) - 1
+        count += int.from_bytes(raw, "little").bit_count()
+        position += step
+        length -= step
+    return count
+
+
+def _cut(early: EndsEarly) -> Completeness:
+    return Completeness.incomplete(early.reason, missing_bytes=max(early.missing, 1), at_least=True)
+
+
+def _narrow_machine(machine: str) -> bool:
+    """Whether `uname -m` names a 32-bit architecture."""
+    if machine in ("i386", "i486", "i586", "i686", "ppc", "mips", "s390", "parisc", "sh4", "riscv32"):
+        return True
+    return machine.startswith("arm")  # armv7l, armv5tel, …; 64-bit Arm calls itself aarch64
+
+
+# (name, type, offset on 64-bit, offset on i386, offset on 32-bit Arm and MIPS, where off_t is aligned to 8).
+# crash diskdump.c (abcb45e7d443) draws the two 32-bit layouts.
+_SUB_HEADER = (
+    ("dump_level", "i", 8, 4, 4),
+    ("split", "i", 12, 8, 8),
+    ("start_pfn", "L", 16, 12, 12),
+    ("end_pfn", "L", 24, 16, 16),
+    ("offset_vmcoreinfo", "q", 32, 20, 24),
+    ("size_vmcoreinfo", "L", 40, 28, 32),
+    ("offset_note", "q", 48, 32, 40),
+    ("size_note", "L", 56, 40, 48),
+    ("offset_eraseinfo", "q", 64, 44, 56),
+    ("size_eraseinfo", "L", 72, 52, 64),
+    ("start_pfn_64", "Q", 80, 56, 72),
+    ("end_pfn_64", "Q", 88, 64, 80),
+    ("max_mapnr_64", "Q", 96, 72, 88),
+)
+
+
+def _sub_header(raw: bytes, order: str, wide: bool, machine: str, version: int) -> dict[str, int]:
+    aligned = machine.startswith(("arm", "mips"))
+    fields: dict[str, int] = {}
+    for name, kind, at64, at32, at32_aligned in _SUB_HEADER:
+        at = at64 if wide else at32_aligned if aligned else at32
+        kind = kind if kind != "L" else "Q" if wide else "I"
+        fields[name] = struct.unpack_from(order + kind, raw, at)[0]
+    return fields

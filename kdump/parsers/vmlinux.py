@@ -1,0 +1,249 @@
+"""vmlinux: which kernel an image with symbols belongs to, and whether it has the debugging data that crash needs.
+
+The build-id is the GNU note of type 3, found through PT_NOTE, or through the SHT_NOTE sections where the file is a separate
+`.debug` file whose program headers point nowhere (gABI; `objcopy --only-keep-debug`). crash needs DWARF: section
+.debug_info (or .zdebug_info). A modern kernel's .rodata holds two banners, a weak early one without build number
+first, so all are listed.
+
+A compressed vmlinux can only be read from its front: its notes are, its section headers (at the very end) are not, so
+whether it has DWARF stays unknown.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kdump.bytesource import ByteSource
+from kdump.parsers import elf_core
+from kdump.parsers.elf_notes import NT_GNU_BUILD_ID, walk
+from kdump.parsers.reading import LARGEST_READ, exactly
+from kdump.parsers.unreadable import EndsEarly, Unreadable
+
+SHT_PROGBITS, SHT_NOTE, SHT_NOBITS = 1, 7, 8
+MOST_SECTIONS = 1024
+"""Section headers read (64 KiB); a vmlinux has about 80."""
+LONGEST_BANNER_SCAN = 64 << 20
+LONGEST_STREAM = 256 << 20
+"""Decompressed bytes that are passed over in search of the notes, at most."""
+
+
+@dataclass(frozen=True)
+class Vmlinux:
+    machine: str
+    build_id: str | None
+    has_dwarf: bool | None
+    """None where it cannot be known without reading the whole file."""
+    compression: str | None = None
+    banners: tuple[str, ...] = ()
+    """Every `Linux version …` line found; empty also where they were not looked for."""
+
+
+def read(source: ByteSource, *, banners: bool = False) -> Vmlinux:
+    """Raises `Unreadable` where this is no vmlinux, saying what it is instead."""
+    head = source.read_at(0, 4096)
+    compression = compression_of(head)
+    if compression is not None:
+        return _read_compressed(source, compression)
+    if not head.startswith(elf_core.MAGIC):
+        raise Unreadable(not_a_vmlinux(head))
+    header = _elf(source)
+    sections = _sections(source, header)
+    build_id = _build_id(source, header) or _build_id_of_sections(source, header, sections)
+    dwarf = any(name in (".debug_info", ".zdebug_info") and kind != SHT_NOBITS for name, kind, _, _ in sections)
+    found: tuple[str, ...] = ()
+    if banners:
+        found = tuple(_banners(source, sections))
+    return Vmlinux(header.machine, build_id, dwarf, None, found)
+
+
+def compression_of(head: bytes) -> str | None:
+    for magic, name in ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")):
+        if head.startswith(magic):
+            return name
+    return None
+
+
+def not_a_vmlinux(head: bytes) -> str:
+    """What a file is that is not ELF. Boot image headers: Linux Documentation/arch/x86/boot.rst and arch/arm64/booting.rst."""
+    if head[0x202:0x206] == b"HdrS":
+        return "it is a vmlinuz (x86 boot image), not a vmlinux: install the kernel's debuginfo package"
+    if head[56:60] == b"ARM\x64" or head[4:8] == b"zimg":
+        return "it is a vmlinuz (arm64 boot image), not a vmlinux: install the kernel's debuginfo package"
+    if head.startswith(b"MZ"):
+        return "it is an EFI program, not a vmlinux: install the kernel's debuginfo package"
+    if not head:
+        return "it is empty, not a vmlinux"
+    return "it is not an ELF file, so not a vmlinux"
+
+
+def _elf(source: ByteSource) -> elf_core.ElfHeader:
+    header = elf_core.read_header(source)
+    if header.type == elf_core.ET_CORE:
+        raise Unreadable("it is a core, not a vmlinux")
+    if header.type not in (2, 3):  # ET_EXEC, ET_DYN (arm64, relocatable)
+        raise Unreadable("it is an ELF object, not a vmlinux")
+    return header
+
+
+def _build_id(source: ByteSource, header: elf_core.ElfHeader) -> str | None:
+    if not 0 < header.phnum <= 64:
+        return None
+    for segment in elf_core.segments(source, header, 0, header.phnum):
+        if segment.type == elf_core.PT_NOTE and (found := _note(source, segment.offset, segment.filesz, header.order)):
+            return found
+    return None
+
+
+def _build_id_of_sections(
+    source: ByteSource, header: elf_core.ElfHeader, sections: list[tuple[str, int, int, int]]
+) -> str | None:
+    for _, kind, offset, size in sections:
+        if kind == SHT_NOTE and (found := _note(source, offset, size, header.order)):
+            return found
+    return None
+
+
+def _note(source: ByteSource, offset: int, size: int, order: str) -> str | None:
+    for note in walk(source, offset, min(size, LARGEST_READ), order):
+        if note.owner == b"GNU" and note.type == NT_GNU_BUILD_ID and 4 <= note.size <= 64:
+            return source.read_at(note.offset, note.size).hex()
+    return None
+
+
+def _sections(source: ByteSource, header: elf_core.ElfHeader) -> list[tuple[str, int, int, int]]:
+    """(name, type, offset, size) of every section; empty where the file has none."""
+    size = 64 if header.wide else 40
+    if header.shoff == 0 or header.shnum == 0:
+        return []
+    if header.shentsize != size or header.shnum > MOST_SECTIONS:
+        raise Unreadable(f"its {header.shnum} section headers of {header.shentsize} bytes make no sense")
+    try:
+        raw = exactly(source, header.shoff, size * header.shnum, "the section headers")
+    except EndsEarly as early:
+        raise Unreadable("it is cut short: its section headers lie past the end of the file") from early
+    if header.wide:
+        rows = [(v[0], v[1], v[4], v[5]) for v in struct.iter_unpack(header.order + "IIQQQQIIQQ", raw)]
+    else:
+        rows = [(v[0], v[1], v[4], v[5]) for v in struct.iter_unpack(header.order + "IIIIIIIIII", raw)]
+    if header.shstrndx >= len(rows):
+        return []
+    names = source.read_at(rows[header.shstrndx][2], min(rows[header.shstrndx][3], 1 << 16))
+    return [
+        (names[at : at + 64].split(b"\0", 1)[0].decode("ascii", "replace"), kind, offset, length)
+        for at, kind, offset, length in rows
+    ]
+
+
+def _banners(source: ByteSource, sections: list[tuple[str, int, int, int]]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name, kind, offset, size in sections:
+        if name not in (".rodata", ".init.data", ".init.rodata", ".data") or kind == SHT_NOBITS:
+            continue
+        end = min(offset + min(size, LONGEST_BANNER_SCAN), source.size)
+        keep = b""
+        while offset < end:
+            chunk = source.read_at(offset, min(1 << 20, end - offset))
+            if not chunk:
+                break
+            offset += len(chunk)
+            for match in re.finditer(rb"Linux version ([0-9][ -~]{8,1000})\n?\0", keep + chunk):
+                banner = "Linux version " + match[1].decode("ascii")
+                if banner not in seen and len(seen) < 16:
+                    seen.add(banner)
+                    yield banner
+            keep = chunk[-1100:]
+
+
+def _read_compressed(source: ByteSource, compression: str) -> Vmlinux:
+    stream = _Front(source, compression)
+    head = stream.read_at(0, 4096)
+    if not head.startswith(elf_core.MAGIC):
+        raise Unreadable(not_a_vmlinux(head))
+    header = _elf(stream)
+    if not 0 < header.phnum <= 64:
+        raise Unreadable(f"it is compressed with {compression} and has no program headers: decompress it first")
+    build_id: str | None = None
+    for segment in sorted(elf_core.segments(stream, header, 0, header.phnum), key=lambda one: one.offset):
+        if segment.type == elf_core.PT_NOTE and not build_id:
+            build_id = _note(stream, segment.offset, segment.filesz, header.order)
+    return Vmlinux(header.machine, build_id, None, compression)
+
+
+class _Front:
+    """The decompressed bytes of a file, read forwards only: the first 4 KiB and what follows the last read are kept."""
+
+    def __init__(self, source: ByteSource, compression: str) -> None:
+        self._stream = _decompressed(source, compression)
+        self._compression = compression
+        self._head = b""
+        self._window = b""
+        self._window_start = 0
+        self.size = LONGEST_STREAM
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        if length > 1 << 20:
+            raise Unreadable("it asks for too much of a compressed file at once")
+        if offset + length <= len(self._head):
+            return self._head[offset : offset + length]
+        while (missing := offset + length - self._window_start - len(self._window)) > 0:
+            try:
+                data = self._stream.read(min(missing, 1 << 20))
+            except Unreadable:
+                raise
+            except Exception as error:  # every library has its own error for damaged data
+                raise Unreadable(f"its {self._compression} data are damaged: {error}") from error
+            if not data:
+                break
+            if len(self._head) < 4096:
+                self._head += data[: 4096 - len(self._head)]
+            self._window += data
+            drop = min(offset - self._window_start, len(self._window)) - (64 << 10)
+            if drop > 0:
+                self._window = self._window[drop:]
+                self._window_start += drop
+            if self._window_start > self.size:
+                raise Unreadable("its notes lie too deep inside a compressed file: decompress it first")
+        if offset < self._window_start:
+            raise Unreadable(f"it is compressed with {self._compression} and is read forwards only: decompress it first")
+        return self._window[offset - self._window_start :][:length]
+
+
+class _Raw(io.RawIOBase):
+    """A `ByteSource` as the file object that decompressors take."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._source.read_at(self._at, len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _decompressed(source: ByteSource, compression: str) -> Any:
+    """A file object whose read(n) returns at most n decompressed bytes."""
+    raw = io.BufferedReader(_Raw(source), 64 << 10)
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=raw)
+    if compression == "xz":
+        import lzma  # some Pythons are built without it
+
+        return lzma.LZMAFile(raw)
+    try:
+        import zstandard
+    except ImportError as error:
+        raise Unreadable(
+            "it is compressed with zstd: install the Python package zstandard, or decompress it first"
+        ) from error
+    return zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(raw, read_size=64 << 10)

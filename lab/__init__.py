@@ -1,0 +1,1 @@
+"""The lab: real machines under QEMU."""

@@ -1,0 +1,7 @@
+"""The one exception that the lab raises for what a user can cause or repair."""
+
+from __future__ import annotations
+
+
+class LabError(Exception):
+    """Something is missing or went wrong; ``str()`` is one sentence that says what to do."""

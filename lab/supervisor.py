@@ -1,0 +1,77 @@
+"""Stands between a machine's owner and QEMU so that no machine outlives its owner, however the owner ends.
+
+Run as ``python supervisor.py RUN_FOLDER OWNER_PID`` by lab/machine.py, with nothing but the standard library. It
+starts the command in RUN_FOLDER/command.json and ends it on SIGTERM, or when process OWNER_PID ends (even by
+SIGKILL: a pidfd reports that). QEMU in turn dies with this process (PR_SET_PDEATHSIG), whatever kills it. OWNER_PID
+0 means a machine without an owner, which lives until SIGTERM.
+
+A process of its own, and not a preexec hook in the owner, because PR_SET_PDEATHSIG fires when the *thread* that
+forked ends, and an owner may start machines from short-lived threads.
+
+Files in RUN_FOLDER: ``lock`` (held, through an inherited descriptor, as long as this process lives),
+``qemu.log`` (QEMU's own messages), ``qemu.pid``, ``supervisor.pid``. When the owner is dead, the folder goes too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(folder: str, owner: int) -> int:
+    os.chdir(folder)
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # the owner decides what an interrupt means
+        signal.signal(ignored, signal.SIG_IGN)
+    owner_fd = -1
+    if owner:
+        try:
+            owner_fd = os.pidfd_open(owner)
+        except ProcessLookupError:
+            owner_fd = -1
+        if owner_fd < 0 or os.getppid() != owner:  # it ended before we could watch it
+            shutil.rmtree(folder, ignore_errors=True)
+            return 0
+    with open("command.json", encoding="utf-8") as source:
+        command = json.load(source)
+    with open("qemu.log", "ab") as log:
+        try:
+            qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+        except OSError as error:
+            log.write(f"{command[0]}: {error.strerror}\n".encode())
+            return 1
+    with open("supervisor.pid", "w", encoding="utf-8") as out:
+        out.write(str(os.getpid()))
+    with open("qemu.pid", "w", encoding="utf-8") as out:
+        out.write(str(qemu.pid))
+    watched = select.poll()
+    qemu_fd = os.pidfd_open(qemu.pid)
+    for descriptor in (qemu_fd, wake_read, owner_fd):
+        if descriptor >= 0:
+            watched.register(descriptor, select.POLLIN)
+    ready = {descriptor for descriptor, _ in watched.poll()}
+    if qemu_fd not in ready:
+        qemu.kill()
+    qemu.wait()
+    if owner_fd in ready:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
