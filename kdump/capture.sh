@@ -166,7 +166,7 @@ list_segment() {
     listing=$({ unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet; echo "status $?"; } |
         awk -v kind=file -v page="$(getconf PAGESIZE || echo 4096)" -v wanted="$listing_wanted" "$listing_filter")
     status=$?
-    printf '%s\n' "${listing%next *}"
+    printf '%s' "${listing%next *}"
     case $3 in
     30373037*) next=$(($2 + ${listing##*next })) ;;
     esac
@@ -196,21 +196,32 @@ capture_image_listing() {
 }
 
 text_segment() {
-    unpack_segment "$1" "$2" "$3" | limit 15 cpio -i --to-stdout --quiet '*dracut/build-parameter.txt' 'etc/cmdline.d/*' etc/kdump.conf |
-        head -c 20000
+    texts=$(unpack_segment "$1" "$2" "$3" |
+        limit 15 cpio -i --to-stdout --quiet '*dracut/build-parameter.txt' 'etc/cmdline.d/*' etc/kdump.conf)
+    status=$?
+    [ -z "$texts" ] || printf '%.20000s\n' "$texts"
+    [ "$status" -eq 0 ] || return "$status"
     case $3 in
     30373037*) list_segment "$1" "$2" "$3" >/dev/null ;;
     esac
 }
 
 # capture_image_texts: the lines of dracut's build-parameter.txt, etc/cmdline.d/* and etc/kdump.conf of the image, as
-# far as they do not lie in a squash image inside it (dracut keeps build-parameter.txt outside).
+# far as they do not lie in a squash image inside it (dracut keeps build-parameter.txt outside). Nothing where there is
+# no dracut: other images have none of them.
 capture_image_texts() {
+    command -v dracut >/dev/null || command -v lsinitrd >/dev/null || return 0
     image=$(capture_image_path) || return
-    stat -L -c 'image %s %Y %n' "$image" || return
+    [ -e "$image" ] || { stat -L "$image" && return 65; } || return
     if ! command -v cpio >/dev/null; then
         echo "cpio: not found" >&2
         return 127
     fi
     each_segment "$image" text_segment
+}
+
+# capture_kexec_cmd: the kexec command of kdump-tools' last successful load (kdump-config, kdump_load()).
+capture_kexec_cmd() {
+    folder=$(setting KDUMP_COREDIR /etc/default/kdump-tools) || return
+    cat "${folder:-/var/crash}/kexec_cmd"
 }
