@@ -10,7 +10,7 @@ limit() {
         timeout -k 1 "$seconds" "$@"
         return
     fi
-    "$@" &
+    { "$@" <&4 & } 4<&0 # a job in the background would read from /dev/null
     child=$!
     (
         sleep "$seconds"
