@@ -1,5 +1,6 @@
 """From a name to a connected socket: lookup, TCP or ProxyCommand, each within the deadline."""
 
+import contextlib
 import ipaddress
 import os
 import select
@@ -165,9 +166,10 @@ class ProxyProcess:
         try:
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {command}"],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
+                bufsize=0,
                 start_new_session=True,
             )
         except OSError as error:
@@ -184,7 +186,7 @@ class ProxyProcess:
 
     def _drain(self) -> None:
         assert self._process.stderr is not None
-        while chunk := self._process.stderr.read1(4096):  # type: ignore[attr-defined]
+        while chunk := self._process.stderr.read(4096):
             self._stderr = (self._stderr + chunk)[-4096:]
 
     def explanation(self) -> str | None:
@@ -201,10 +203,8 @@ class ProxyProcess:
         self.sock.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
-                try:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, number)
-                except (ProcessLookupError, PermissionError):
-                    pass
                 try:
                     self._process.wait(0.5)
                 except subprocess.TimeoutExpired:

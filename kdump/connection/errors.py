@@ -95,9 +95,7 @@ class ConnectionProblem(Exception):
         db1: unreachable (tcp: via bastion: connection refused); start sshd
         """
         what = self.what if self.what.startswith("via ") else f"via {hop}: {self.what}"
-        return ConnectionProblem(
-            self.kind, host, self.phase, what, self.remedy, stdout=self.stdout, stderr=self.stderr
-        )
+        return ConnectionProblem(self.kind, host, self.phase, what, self.remedy, stdout=self.stdout, stderr=self.stderr)
 
     def again(self) -> "ConnectionProblem":
         """A fresh copy to raise: one exception object raised twice would collect tracebacks."""

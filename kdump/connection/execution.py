@@ -26,7 +26,7 @@ class Executor(Protocol):
     def close(self) -> None: ...
 
 
-class ExecutingBackend(BaseBackend):
+class ExecutingBackend(BaseBackend):  # type: ignore[misc]  # untyped base
     """Mixed into testinfra's backends: ``run()`` goes through ``execute()``, and bytes never cause a command.
 
     testinfra asks the target for Python's idea of its encoding as soon as output is not ASCII; here text is

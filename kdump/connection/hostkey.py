@@ -56,8 +56,8 @@ def _judge(
             f"ssh-keygen -R '{names[0]}' -f {first}",
         )
     remedy = (
-        f"compare it with ssh-keygen -lf /etc/ssh/ssh_host_{_short(key.get_name()).lower()}_key.pub at the host's console, "
-        f"then add it to {first}, or accept the keys of all new hosts by --ssh-accept-new"
+        f"compare it with ssh-keygen -lf /etc/ssh/ssh_host_{_short(key.get_name()).lower()}_key.pub "
+        f"at the host's console, then add it to {first}, or accept the keys of all new hosts by --ssh-accept-new"
     )
     if hosts.has_authority(names[0]):
         remedy = "its @cert-authority is honoured by --connection=ssh only; or " + remedy
@@ -97,7 +97,11 @@ def _check_revocation_list(config: HostConfig, key: paramiko.PKey) -> None:
         content = Path(path).read_bytes()
     except OSError as error:  # OpenSSH refuses everything when the list cannot be read
         raise ConnectionProblem(
-            Kind.BAD_CONFIGURATION, config.alias, Phase.HOSTKEY, f"RevokedHostKeys {path}: {error.strerror}", "correct it"
+            Kind.BAD_CONFIGURATION,
+            config.alias,
+            Phase.HOSTKEY,
+            f"RevokedHostKeys {path}: {error.strerror}",
+            "correct it",
         ) from None
     if content.startswith(b"SSHKRL\n"):
         raise ConnectionProblem(

@@ -1,3 +1,5 @@
+# Names in ssh_config are text (~, %, globs) before they are paths.
+# ruff: noqa: PTH110, PTH111, PTH123
 """The user's private keys: files, each read once per run, and the agent's."""
 
 import dataclasses
@@ -76,7 +78,7 @@ def load(path: str) -> "paramiko.PKey | str":
 
 def _read(path: str) -> "paramiko.PKey | str":
     try:
-        return paramiko.PKey.from_path(path)  # type: ignore[no-any-return, no-untyped-call]
+        return paramiko.PKey.from_path(path)
     except FileNotFoundError:
         return f"{path}: no such file"
     except OSError as error:
@@ -101,13 +103,13 @@ def _public_blob(path: str) -> bytes | None:
             continue
         if len(words) >= 2 and words[1].startswith("AAAA"):
             try:
-                return paramiko.PublicBlob.from_string(" ".join(words[:2])).key_blob  # type: ignore[no-any-return, no-untyped-call]
+                return bytes(paramiko.PublicBlob.from_string(" ".join(words[:2])).key_blob)
             except (ValueError, paramiko.SSHException):
                 continue
     return None
 
 
-class _Agent(Agent):
+class _Agent(Agent):  # type: ignore[misc]  # untyped base
     """paramiko's agent at a given socket, with a deadline (its own waits for ever, and only at SSH_AUTH_SOCK)."""
 
     def __init__(self, path: str) -> None:

@@ -4,6 +4,7 @@ The phases are driven from outside, with paramiko's transport doing the protocol
 deadline, or try twice, or sleep. Nothing here executes a command.
 """
 
+import contextlib
 import dataclasses
 import logging
 import random
@@ -11,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import paramiko
 from paramiko.agent import Agent
@@ -32,7 +34,7 @@ _BANNER_ATTEMPTS = 3
 _FOREVER = 24 * 3600.0
 
 
-class _Packetizer(Packetizer):
+class _Packetizer(Packetizer):  # type: ignore[misc]  # untyped base
     """Without paramiko's timer thread per handshake: the deadline is ours."""
 
     def start_handshake(self, timeout: float) -> None:
@@ -48,13 +50,15 @@ class _Packetizer(Packetizer):
 class Link:
     """An authenticated connection. ``notes``: what ssh_config asks for and was not honoured, hops included."""
 
-    def __init__(self, config: HostConfig, sock: "socket.socket | paramiko.Channel", proxy: ProxyProcess | None) -> None:
+    def __init__(
+        self, config: HostConfig, sock: "socket.socket | paramiko.Channel", proxy: ProxyProcess | None
+    ) -> None:
         self.config = config
         self.proxy = proxy
         self.sock = sock
         self.notes: list[str] = list(config.notes)
-        self.transport = paramiko.Transport(sock, packetizer_class=_Packetizer)  # type: ignore[no-untyped-call, arg-type]
-        self.transport.set_log_channel(_LOG)  # type: ignore[no-untyped-call]
+        self.transport = paramiko.Transport(sock, packetizer_class=_Packetizer)
+        self.transport.set_log_channel(_LOG)
         self.transport.banner_timeout = _FOREVER
         self.transport.auth_timeout = _FOREVER
 
@@ -65,14 +69,12 @@ class Link:
 
     @property
     def alive(self) -> bool:
-        return bool(self.transport.is_active() and self.transport.is_authenticated())  # type: ignore[no-untyped-call]
+        return bool(self.transport.is_active() and self.transport.is_authenticated())
 
     def close(self) -> None:
         """Never waits for the peer."""
-        try:
-            self.transport.close()  # type: ignore[no-untyped-call]
-        except (OSError, EOFError, paramiko.SSHException):
-            pass
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self.transport.close()
         self.sock.close()
         if self.proxy is not None:
             self.proxy.close()
@@ -97,7 +99,7 @@ def connect(
             link.close()
             if attempt == _BANNER_ATTEMPTS - 1 or link.proxy is not None:
                 raise dropped.problem from None
-            pause = random.uniform(0.05, 0.3) * (attempt + 1)
+            pause = random.uniform(0.05, 0.3) * (attempt + 1)  # noqa: S311  # jitter
             time.sleep(pause)
             deadline.left -= pause
         except BaseException:
@@ -185,7 +187,7 @@ def _through(
     threading.Thread(target=ask, name=f"jump {config.alias}", daemon=True).start()
     deadline.wait_until(opened, bastion.real_socket)
     target = f"{config.hostname}:{config.port}"
-    if not result or isinstance(result[0], paramiko.SSHException) and "Timeout" in str(result[0]):
+    if not result or (isinstance(result[0], paramiko.SSHException) and "Timeout" in str(result[0])):
         raise ConnectionProblem(
             Kind.TIMED_OUT,
             config.alias,
@@ -222,9 +224,7 @@ def _bastion(
         if shared.problem is not None:
             raise shared.problem.again()
         if shared.link is None or not shared.link.alive:
-            hop = resolve(
-                host, file=settings.ssh_config, user=user, port=port, identity_file=settings.identity_file
-            )
+            hop = resolve(host, file=settings.ssh_config, user=user, port=port, identity_file=settings.identity_file)
             if before:
                 hop = _with_jumps(hop, tuple(before))
             try:
@@ -256,7 +256,7 @@ def parse_hop(text: str, alias: str) -> tuple[str | None, str, int | None]:
         port = tail.removeprefix(":")
     elif rest.count(":") == 1:
         host, _, port = rest.partition(":")
-    if not host or port and not (port.isdigit() and 0 < int(port) < 65536):
+    if not host or (port and not (port.isdigit() and 0 < int(port) < 65536)):
         raise ConnectionProblem(
             Kind.BAD_CONFIGURATION, alias, Phase.CONFIG, f"ProxyJump {text} is not understood", "use [user@]host[:port]"
         )
@@ -272,11 +272,11 @@ def _exchange_keys(link: Link, settings: Settings, deadline: Deadline) -> None:
     names = known_hosts.lookup_names(config.hostname, config.port, config.host_key_alias)
     _prefer(transport, link, hosts.key_types(names))
     agreed = threading.Event()
-    transport.start_client(event=agreed)  # type: ignore[no-untyped-call]
+    transport.start_client(event=agreed)
     answered = deadline.wait_until(agreed, link.real_socket)
-    if not answered or not transport.is_active():  # type: ignore[no-untyped-call]
+    if not answered or not transport.is_active():
         raise _no_agreement(link, deadline, answered)
-    key = transport.get_remote_server_key()  # type: ignore[no-untyped-call]
+    key = transport.get_remote_server_key()
     note = hostkey.verify(config, settings, hosts, names, key)
     if note:
         link.notes.append(note)
@@ -284,15 +284,17 @@ def _exchange_keys(link: Link, settings: Settings, deadline: Deadline) -> None:
 
 def _prefer(transport: paramiko.Transport, link: Link, known_types: Sequence[str]) -> None:
     """Algorithms as ssh_config has them; a key type that known_hosts knows comes first."""
-    options = transport.get_security_options()  # type: ignore[no-untyped-call]
+    options = transport.get_security_options()
     for keyword, name in (("kexalgorithms", "kex"), ("ciphers", "ciphers"), ("macs", "digests")):
         spec = dict(link.config.algorithms).get(keyword)
         if spec is not None:
             _restrict(link, options, name, keyword, algorithms.choose(spec, getattr(options, name)))
     spec = dict(link.config.algorithms).get("hostkeyalgorithms")
     chosen = algorithms.choose(spec, options.key_types) if spec is not None else list(options.key_types)
-    known = [name for name in chosen if name in known_types or name.startswith("rsa-") and "ssh-rsa" in known_types]
-    _restrict(link, options, "key_types", "hostkeyalgorithms", [*known, *(name for name in chosen if name not in known)])
+    known = [name for name in chosen if name in known_types or (name.startswith("rsa-") and "ssh-rsa" in known_types)]
+    _restrict(
+        link, options, "key_types", "hostkeyalgorithms", [*known, *(name for name in chosen if name not in known)]
+    )
 
 
 def _restrict(link: Link, options: paramiko.SecurityOptions, name: str, keyword: str, chosen: list[str]) -> None:
@@ -319,7 +321,7 @@ def _no_agreement(link: Link, deadline: Deadline, answered: bool) -> Exception:
             f"{missing} did not come in {deadline.seconds:g} s",
             "check sshd there: something accepts connections and does not serve them",
         )
-    error = transport.get_exception()  # type: ignore[no-untyped-call]
+    error = transport.get_exception()
     words = _words(error)
     if phase is Phase.BANNER:
         hung_up = not isinstance(error, paramiko.SSHException) or "Error reading SSH protocol banner" in str(error)
@@ -351,26 +353,25 @@ def _authenticate(link: Link, deadline: Deadline, password: Secret | None) -> No
         tried = 0
         for _, key in ring.keys:
             tried += 1
-            if _attempt(link, deadline, lambda event, key=key: transport.auth_publickey(config.user, key, event)):
+            if _attempt(link, deadline, partial(transport.auth_publickey, config.user, key)):
                 return
             if "publickey" not in _allowed(transport, "publickey"):
                 break
         if password is not None and config.password and "password" in _allowed(transport, "password"):
-            secret = password
-            if _attempt(link, deadline, lambda event: transport.auth_password(config.user, secret.reveal(), event)):
+            if _attempt(link, deadline, partial(transport.auth_password, config.user, password.reveal())):
                 return
-        elif not ring.keys and _attempt(link, deadline, lambda event: _none(transport, config.user, event)):
+        elif not ring.keys and _attempt(link, deadline, partial(_none, transport, config.user)):
             return
         raise _refused(link, ring, tried, password)
     finally:
         if isinstance(agent, Agent):
-            agent.close()  # type: ignore[no-untyped-call]
+            agent.close()
 
 
 def _none(transport: paramiko.Transport, user: str, event: threading.Event) -> None:
-    """"none", for servers that let everybody in, and to learn what the others want."""
-    transport.auth_handler = paramiko.auth_handler.AuthHandler(transport)  # type: ignore[no-untyped-call]
-    transport.auth_handler.auth_none(user, event)  # type: ignore[no-untyped-call]
+    """ "none", for servers that let everybody in, and to learn what the others want."""
+    transport.auth_handler = paramiko.auth_handler.AuthHandler(transport)
+    transport.auth_handler.auth_none(user, event)
 
 
 def _attempt(link: Link, deadline: Deadline, start: Callable[[threading.Event], object]) -> bool:
@@ -389,10 +390,10 @@ def _attempt(link: Link, deadline: Deadline, start: Callable[[threading.Event], 
             f"no answer to the authentication in {deadline.seconds:g} s",
             "check sshd and what it asks (PAM, LDAP, DNS) on the host",
         )
-    if transport.is_authenticated():  # type: ignore[no-untyped-call]
+    if transport.is_authenticated():
         return True
-    if not transport.is_active():  # type: ignore[no-untyped-call]
-        raise _cut(config, transport.get_exception())  # type: ignore[no-untyped-call]
+    if not transport.is_active():
+        raise _cut(config, transport.get_exception())
     return False
 
 
@@ -431,7 +432,7 @@ def _refused(link: Link, ring: keys.KeyRing, tried: int, password: Secret | None
 
 def _keep_alive(link: Link) -> None:
     if link.config.alive_interval:
-        link.transport.set_keepalive(link.config.alive_interval)  # type: ignore[no-untyped-call]
+        link.transport.set_keepalive(link.config.alive_interval)
 
 
 def _words(error: BaseException | None) -> str:

@@ -11,14 +11,14 @@ class Secret:
     'hunter2'
     """
 
-    __slots__ = ("_Secret__value",)
+    __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        self.__value = value
+        self._value = value
 
     def reveal(self) -> str:
         """The value itself, for the one place that must send it."""
-        return self.__value
+        return self._value
 
     def __repr__(self) -> str:
         return "Secret('***')"

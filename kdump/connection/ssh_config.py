@@ -1,3 +1,5 @@
+# Names in ssh_config are text (~, %, globs) before they are paths.
+# ruff: noqa: PTH110, PTH111, PTH113, PTH117, PTH118, PTH207
 """ssh_config(5), as far as a non-interactive command over SSH needs it.
 
 Read by us instead of by ``paramiko.SSHConfig`` or ``ssh -G``: see docs/adr/0002-ssh-configuration.md. The rules are
@@ -25,26 +27,31 @@ _T = TypeVar("_T")
 
 USER_CONFIG = "~/.ssh/config"
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
-DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa"))
+DEFAULT_KEYS = tuple(
+    f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
+)
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _MAX_DEPTH = 16  # readconf.c READCONF_MAX_DEPTH
 
 #: Keywords that change nothing for one command without terminal, forwarding or multiplexing.
 _WITHOUT_EFFECT = frozenset(
-    """addkeystoagent batchmode checkhostip clearallforwardings compression controlmaster controlpath controlpersist
-    dynamicforward enableescapecommandline enablesshkeysign escapechar exitonforwardfailure fingerprinthash
-    forkafterauthentication forwardagent forwardx11 forwardx11timeout forwardx11trusted gatewayports
-    gssapidelegatecredentials gssapikeyexchange gssapiclientidentity gssapirenewalforcesrekey gssapiserveridentity
-    gssapitrustdns ignoreunknown ipqos localforward logfacility loglevel logverbose nohostauthenticationforlocalhost
-    numberofpasswordprompts obscurekeystroketiming permitlocalcommand permitremoteopen rekeylimit remoteforward
-    requesttty requiredrsasize sendenv sessiontype stdinnull streamlocalbindmask streamlocalbindunlink
-    syslogfacility tcpkeepalive tunnel tunneldevice updatehostkeys usekeychain visualhostkey xauthlocation
-    localcommand canonicaldomains canonicalizefallbacklocal canonicalizemaxdots canonicalizepermittedcnames
-    gssapikexalgorithms gssapistorecredentialsonrekey proxyusefdpass tag""".split()
+    str.split(
+        """addkeystoagent batchmode canonicaldomains canonicalizefallbacklocal canonicalizemaxdots
+        canonicalizepermittedcnames checkhostip clearallforwardings compression controlmaster controlpath
+        controlpersist dynamicforward enableescapecommandline enablesshkeysign escapechar exitonforwardfailure
+        fingerprinthash forkafterauthentication forwardagent forwardx11 forwardx11timeout forwardx11trusted
+        gatewayports gssapiclientidentity gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange
+        gssapirenewalforcesrekey gssapiserveridentity gssapistorecredentialsonrekey gssapitrustdns ignoreunknown
+        ipqos localcommand localforward logfacility loglevel logverbose nohostauthenticationforlocalhost
+        numberofpasswordprompts obscurekeystroketiming permitlocalcommand permitremoteopen proxyusefdpass
+        rekeylimit remoteforward requesttty requiredrsasize sendenv sessiontype stdinnull streamlocalbindmask
+        streamlocalbindunlink syslogfacility tag tcpkeepalive tunnel tunneldevice updatehostkeys usekeychain
+        visualhostkey xauthlocation"""
+    )
 )
 #: Keywords with an effect that we do not have, and the values (lower case) that mean "no effect".
-_NOT_HONOURED = {
+_NOT_HONOURED: dict[str, tuple[str, ...]] = {
     "bindinterface": (),
     "canonicalizehostname": ("no",),
     "casignaturealgorithms": (),
@@ -61,11 +68,13 @@ _NOT_HONOURED = {
     "verifyhostkeydns": ("no",),
 }
 _HONOURED = frozenset(
-    """addressfamily bindaddress ciphers connecttimeout globalknownhostsfile gssapiauthentication hashknownhosts
-    hostkeyalgorithms hostkeyalias hostname identitiesonly identityagent identityfile kbdinteractiveauthentication
-    kexalgorithms macs passwordauthentication port preferredauthentications proxycommand proxyjump
-    pubkeyacceptedalgorithms pubkeyauthentication revokedhostkeys serveralivecountmax serveraliveinterval
-    stricthostkeychecking user userknownhostsfile""".split()
+    str.split(
+        """addressfamily bindaddress ciphers connecttimeout globalknownhostsfile gssapiauthentication
+        hashknownhosts hostkeyalgorithms hostkeyalias hostname identitiesonly identityagent identityfile
+        kbdinteractiveauthentication kexalgorithms macs passwordauthentication port preferredauthentications
+        proxycommand proxyjump pubkeyacceptedalgorithms pubkeyauthentication revokedhostkeys serveralivecountmax
+        serveraliveinterval stricthostkeychecking user userknownhostsfile"""
+    )
 )
 _ALIASES = {
     "challengeresponseauthentication": "kbdinteractiveauthentication",
@@ -126,7 +135,12 @@ class _Malformed(Exception):
 
 
 def resolve(
-    alias: str, *, file: str | None = None, user: str | None = None, port: int | None = None, identity_file: str | None = None
+    alias: str,
+    *,
+    file: str | None = None,
+    user: str | None = None,
+    port: int | None = None,
+    identity_file: str | None = None,
 ) -> HostConfig:
     """The configuration for ``alias``, as ``ssh -G [-F file] [-l user] [-p port] [-i identity_file] alias`` has it.
 
@@ -198,9 +212,7 @@ def _parse(text: str, path: str, base: str, depth: int) -> Iterator[_Line]:
             raise _Malformed(f"{where}: {found[1]} has no value")
         included: tuple[tuple[_Line, ...], ...] = ()
         if keyword == "include":
-            included = tuple(
-                _read(file, base, depth + 1) for pattern in arguments for file in _included(pattern, base)
-            )
+            included = tuple(_read(file, base, depth + 1) for pattern in arguments for file in _included(pattern, base))
         yield _Line(keyword, arguments, rest, where, included)
 
 
@@ -226,7 +238,7 @@ def split_arguments(text: str) -> list[str]:
     while position < len(text):
         char = text[position]
         following = text[position + 1 : position + 2]
-        if char == "\\" and (following in ("'", '"', "\\") and following or (not quote and following == " ")):
+        if char == "\\" and ((following in ("'", '"', "\\") and following) or (not quote and following == " ")):
             word = [*(word or []), following]
             position += 1
         elif quote:
@@ -334,7 +346,8 @@ class _Lookup:
             return match_list(self.local_user, patterns, fold=False)
         if criterion == "exec":
             raise _Malformed(
-                f"{line.where}: Match exec would run a command on this machine, which is left to OpenSSH: use --connection=ssh"
+                f"{line.where}: Match exec would run a command on this machine; "
+                "that is left to OpenSSH (--connection=ssh)"
             )
         raise _Malformed(f"{line.where}: Match {criterion} is not understood; --connection=ssh leaves it to OpenSSH")
 
@@ -401,7 +414,7 @@ class _Lookup:
             "k": self.first("hostkeyalias", self.alias),
             "j": self.first("proxyjump", ""),
         }
-        tokens["C"] = hashlib.sha1(f"{local}{hostname}{port}{user}".encode()).hexdigest()
+        tokens["C"] = hashlib.sha1(f"{local}{hostname}{port}{user}".encode()).hexdigest()  # noqa: S324  # as ssh does
         return HostConfig(
             alias=self.alias,
             hostname=hostname,
@@ -413,7 +426,7 @@ class _Lookup:
             proxy_jump=self._jumps(tokens),
             proxy_command=self._proxy_command(tokens),
             connect_timeout=self.number("connecttimeout", None, _duration),
-            alive_interval=int(self.number("serveraliveinterval", 0, _duration) or 0),
+            alive_interval=int(self.number("serveraliveinterval", None, _duration) or 0),
             alive_count=self.number("serveralivecountmax", 3, int),
             user_known_hosts=self.paths("userknownhostsfile", USER_KNOWN_HOSTS, tokens),
             global_known_hosts=self.paths("globalknownhostsfile", GLOBAL_KNOWN_HOSTS, tokens),
