@@ -103,18 +103,28 @@ def targets(host_specs: Iterable[str], **options: Any) -> list[Target]:
 
 
 def _backends(spec: str, options: dict[str, Any]) -> list[BaseBackend]:
-    scheme, _, rest = spec.partition("://")
+    scheme, separator, rest = spec.partition("://")
+    if not separator:
+        scheme = ""
     if scheme == RECORDING:
         if not Path(rest).is_file():
             raise BadHosts(f"{spec}: there is no such recording")
         return [RecordingBackend(rest)]
     try:
-        backends = testinfra.backend.get_backends([spec], **options)
+        backends = _made_by_class(scheme, spec, options) or testinfra.backend.get_backends([spec], **options)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise BadHosts(f"--hosts: {spec!r} cannot be used: {_first_line(error)}") from error
     if not backends:
         raise BadHosts(f"--hosts: no host matches {spec!r}")
     return list(backends)
+
+
+def _made_by_class(scheme: str, spec: str, options: dict[str, Any]) -> list[BaseBackend]:
+    """A backend that reads its host specs itself (testinfra drops the parts of a URL that it does not know)."""
+    if not scheme or scheme not in testinfra.backend.BACKENDS:
+        return []
+    of = getattr(testinfra.backend.get_backend_class(scheme), "of", None)
+    return [of(spec, sudo=options.get("sudo", False), sudo_user=options.get("sudo_user"))] if of else []
 
 
 def _display_name(spec: str, backend: BaseBackend) -> str:

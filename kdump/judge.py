@@ -19,7 +19,7 @@ def attach_finding(
     cause: Cause | None,
     target: Target,
     transcript: Transcript | None,
-) -> None:
+) -> Finding:
     """Put the finding on the report, as ``report.finding``, and the words of the suite in place of a traceback.
 
     A failed ``assert`` is a present cause. Any other exception, wherever it was raised, means that the verdict is
@@ -30,7 +30,7 @@ def attach_finding(
         report.outcome, report.when = "failed", "setup"
     if call.excinfo is not None and (verdict is Verdict.PRESENT or isinstance(call.excinfo.value, NoValue)):
         report.longrepr = seen
-    report.finding = Finding(  # type: ignore[attr-defined]
+    found = Finding(
         host=target.name,
         nodeid=item.nodeid,
         cause=cause,
@@ -40,6 +40,8 @@ def attach_finding(
         evidence=_evidence(item, transcript),
         duration=call.duration,
     )
+    report.finding = found  # type: ignore[attr-defined]
+    return found
 
 
 def _judgement(report: pytest.TestReport, call: pytest.CallInfo[None]) -> tuple[Verdict, str]:

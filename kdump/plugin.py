@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from .gather import Gatherer
 from .hosts import DEFAULT_HOSTS, BadHosts, Target, specs, targets
 from .judge import attach_finding
 from .probe import script
+from .report.circumstances import describe
+from .report.model import HostState, Run
 from .verdict import CouldNotDetermine
 
 pytest_plugins = catalogue.MODULES
@@ -31,10 +34,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--ssh-accept-new", action="store_true", help="accept and remember keys of hosts never seen before")
     group.addoption("--connect-timeout", type=float, default=10.0, metavar="S", help="seconds to connect (10)")
     group.addoption(
-        "--probe-timeout", type=float, default=PROBE_DEADLINE, metavar="S", help=f"seconds per host ({PROBE_DEADLINE:g})"
+        "--probe-timeout",
+        type=float,
+        default=PROBE_DEADLINE,
+        metavar="S",
+        help="seconds per host (60)",
     )
     group.addoption("--forks", type=int, default=FORKS, metavar="N", help=f"hosts asked at the same time ({FORKS})")
+    report.add_options(group)
     group.addoption("--record", metavar="DIR", help="save each host's transcript in DIR, for --hosts=recording://FILE")
+    report.add_options(group)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,16 +61,16 @@ def pytest_configure(config: pytest.Config) -> None:
             identity_file=option.ssh_identity_file,
         )
     )
-    audit = Audit(config)
-    config.pluginmanager.register(audit, "kdump-audit")
-    report.register(config)
+    run = Run(describe(config, datetime.now(UTC)))
+    config.pluginmanager.register(Audit(config, run), "kdump-audit")
+    report.register(config, run)
 
 
 class Audit:
     """One run: its targets, its gathering, its findings."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self._config, self._run = config, run
         self._targets: list[Target] | None = None
         self._gatherer: Gatherer | None = None
         self._knowledge: dict[Target, Knowledge] = {}
@@ -123,6 +132,7 @@ class Audit:
             record=Path(option.record) if option.record else None,
         )
         asked = dict.fromkeys(target for item in session.items if (target := target_of(item)))
+        self._run.hosts = {target.name: HostState(target.name) for target in asked}
         self._gatherer.start(asked)
 
     def knowledge(self, target: Target) -> Knowledge:
@@ -130,7 +140,13 @@ class Audit:
         if target not in self._knowledge:
             if self._gatherer is None:
                 raise CouldNotDetermine(f"{target.name}: nothing was gathered")
-            self._knowledge[target] = Knowledge(self._gatherer.transcript(target))
+            try:
+                knowledge = Knowledge(self._gatherer.transcript(target))
+            except CouldNotDetermine as problem:
+                self._run.hosts[target.name] = HostState(target.name, reached=False, problem=str(problem))
+                raise
+            self._run.hosts[target.name] = state_of(target, knowledge)
+            self._knowledge[target] = knowledge
         return self._knowledge[target]
 
     def cause(self, item: pytest.Item) -> Cause | None:
@@ -154,12 +170,29 @@ class Audit:
         target = target_of(item)
         if target is not None and (call.when == "call" or (call.when == "setup" and not made.passed)):
             known = self._knowledge.get(target)
-            attach_finding(made, call, item, self.cause(item), target, known.transcript if known else None)
+            found = attach_finding(made, call, item, self.cause(item), target, known.transcript if known else None)
+            self._run.findings.append(found)
         return made
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self._config.option.collectonly:
+            session.exitstatus = self._run.exit_status(int(session.exitstatus))
 
     def pytest_unconfigure(self) -> None:
         if self._gatherer is not None:
             self._gatherer.stop()
+
+
+def state_of(target: Target, knowledge: Knowledge) -> HostState:
+    """How a target answered."""
+    found = knowledge.maybe("flavour")
+    return HostState(
+        target.name,
+        taken_at=knowledge.transcript.remarks.get("taken", ""),
+        kernel_release=knowledge.maybe("kernel_release").otherwise(""),
+        flavour=found.value.name if found.known else "",
+    )
 
 
 def target_of(item: pytest.Item) -> Target | None:
@@ -187,4 +220,3 @@ def knowledge(target: Target, request: pytest.FixtureRequest) -> Knowledge:
     """All facts of the host under test."""
     audit: Audit = request.config.pluginmanager.get_plugin("kdump-audit")
     return audit.knowledge(target)
-

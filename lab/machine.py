@@ -155,7 +155,9 @@ class Machine:
             raise LabError(f"{self.image.recipe.name} was never frozen with this hardware: boot() it with freeze=True first.")
         self._launch(saved.disks(), incoming=saved.memory, on_base=False)
         self.restored = True
-        self._wait(lambda: self.qmp("query-status")["status"] == "running", START_DEADLINE, "to be thawed")
+        # The machine was stopped when it was frozen, and a migrated machine wakes up as it went to sleep.
+        self._wait(lambda: self.qmp("query-status")["status"] in ("paused", "running"), START_DEADLINE, "to be thawed")
+        self.qmp("cont")
 
     def freeze(self) -> state.State:
         """Saves memory and disks for restore() and ends the machine."""

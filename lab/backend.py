@@ -1,0 +1,89 @@
+"""``lab://NAME``: a lab machine as a testinfra host, booted on first use, one per name and run.
+
+``lab://debian12?crashkernel=96M&cmdline=nokaslr`` boots another command line; ``user=`` logs in as another account of
+the image (operator has sudo, auditor has not).
+"""
+
+from __future__ import annotations
+
+import threading
+import urllib.parse
+from typing import Any
+
+from kdump.connection.errors import ConnectionProblem, Kind, Phase
+from kdump.connection.ssh import SshBackend
+from kdump.connection.ssh_config import HostConfig, resolve
+from lab import image
+from lab.errors import LabError
+from lab.machine import Machine
+
+_OPTIONS = {"crashkernel", "cmdline", "user"}
+
+
+class LabMachines:
+    """The machines of this process, by host spec without the user."""
+
+    def __init__(self) -> None:
+        self._machines: dict[str, Machine] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, crashkernel: str | None, cmdline: str) -> Machine:
+        """The running machine, booted now if it is not. Raises LabError."""
+        key = repr((name, crashkernel, cmdline))
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            machine = self._machines.get(key)
+            if machine is None or not machine.alive():
+                machine = Machine(image.find(name), crashkernel=crashkernel, cmdline=cmdline)
+                with self._lock:
+                    self._machines[key] = machine
+                machine.boot()
+            return machine
+
+    def stop(self) -> None:
+        """End them all."""
+        with self._lock:
+            machines, self._machines = list(self._machines.values()), {}
+        for machine in machines:
+            machine.stop()
+
+
+MACHINES = LabMachines()
+
+
+class LabBackend(SshBackend):
+    """An SSH backend that first sees to it that its machine runs."""
+
+    NAME = "lab"
+
+    def __init__(self, hostspec: str, *args: Any, lab_options: dict[str, str] | None = None, **kwargs: Any) -> None:
+        options = dict(lab_options or {})
+        unknown = sorted(set(options) - _OPTIONS)
+        if unknown:
+            raise ValueError(f"lab:// does not know {', '.join(unknown)}: it takes {', '.join(sorted(_OPTIONS))}")
+        self._target = hostspec
+        self._crashkernel = options.get("crashkernel")
+        self._cmdline = options.get("cmdline", "")
+        self._user = options.get("user", "root")
+        image.find(hostspec)  # a missing image or QEMU is said before anything else happens
+        super().__init__(hostspec, *args, **kwargs)
+
+    @classmethod
+    def of(cls, spec: str, **kwargs: Any) -> LabBackend:
+        """From ``lab://NAME?key=value``. Raises LabError, ValueError."""
+        url = urllib.parse.urlsplit(spec)
+        return cls(url.netloc, lab_options=dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True)), **kwargs)
+
+    def machine(self) -> Machine:
+        """The running machine. Raises LabError."""
+        return MACHINES.get(self._target, self._crashkernel, self._cmdline)
+
+    def resolve(self) -> HostConfig:
+        """Boots the machine if need be; its own generated ssh_config says how to reach it."""
+        try:
+            machine = self.machine()
+        except LabError as error:
+            raise ConnectionProblem(Kind.UNREACHABLE, self.NAME, Phase.CONFIG, str(error)) from error
+        return resolve(self._target, file=str(machine.ssh_config), user=self._user)

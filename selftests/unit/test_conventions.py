@@ -1,0 +1,63 @@
+"""The house rules that a machine can check."""
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from kdump.catalogue import suite_facts
+from kdump.cause import MARKER, cause_of
+from kdump.fact import CATALOGUE, MAYBE, Derived
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "tests").glob("test_*.py"))
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(f"suite_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    suite_facts()
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+class TestCauseFile:
+    def test_is_named_after_its_cause_and_documents_it(self, path):
+        module = load(path)
+        cause = cause_of(module, module.pytestmark.mark)
+        assert module.pytestmark.name == MARKER
+        assert path.stem == f"test_{cause.id.replace('-', '_')}"
+        assert len(cause.explanation) > 100
+        assert all(reference.startswith("https://") for reference in cause.references)
+
+    def test_bodies_only_judge(self, path):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not isinstance(node, ast.Try | ast.Raise), f"{path.name}:{node.lineno}: a body only judges"
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("run", "skip", "xfail", "check_output"), f"{path.name}:{node.lineno}"
+
+    def test_every_argument_is_a_fact(self, path):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                parametrized = re.findall(r"parametrize\(\s*\(?\"([\w, ]+)\"", ast.unparse(node).replace("'", '"'))
+                own = {name.strip() for names in parametrized for name in names.split(",")}
+                for argument in node.args.args:
+                    assert argument.arg in CATALOGUE or argument.arg in own, f"{path.name}: {argument.arg} is no fact"
+
+    def test_has_red_green_and_cannot_know_cases(self, path):
+        assert (ROOT / "selftests" / "unit" / f"test_cause_{path.stem.removeprefix('test_')}.py").is_file()
+
+
+def test_derived_facts_name_facts():
+    suite_facts()
+    for entry in CATALOGUE.values():
+        for argument in entry.arguments if isinstance(entry, Derived) else ():
+            assert argument.removeprefix(MAYBE) in CATALOGUE, f"{entry.name} takes {argument}, which is no fact"
+
+
+def test_the_library_does_not_know_the_lab_nor_the_tests():
+    for path in (ROOT / "kdump").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) (lab|selftests|tests)\b", path.read_text(), re.MULTILINE), path
