@@ -77,17 +77,13 @@ def execute_by_argument(backend: BaseBackend, command: str, stdin: bytes, deadli
 
     threading.Thread(target=ask, name=f"run {host}", daemon=True).start()
     if not Deadline(deadline).wait_until(done):
-        raise ConnectionProblem(
-            Kind.TIMED_OUT, host, Phase.EXEC, f"no end in {deadline:g} s", "look for what hangs there"
-        )
+        raise ConnectionProblem(Kind.TIMED_OUT, host, Phase.EXEC, f"no end in {deadline:g} s", "look for what hangs there")
     answer = answers[0]
     if isinstance(answer, ConnectionProblem):
         raise answer
     if isinstance(answer, Exception):
         words = printable(str(answer).strip().splitlines()[0] if str(answer).strip() else type(answer).__name__, 200)
-        raise ConnectionProblem(
-            Kind.UNREACHABLE, host, Phase.EXEC, f"{backend.NAME}: {words}", f"try {backend.NAME} by hand"
-        )
+        raise ConnectionProblem(Kind.UNREACHABLE, host, Phase.EXEC, f"{backend.NAME}: {words}", f"try {backend.NAME} by hand")
     if len(answer.stdout_bytes) > cap or len(answer.stderr_bytes) > cap:
         raise ConnectionProblem(
             Kind.OUTPUT_CAPPED,

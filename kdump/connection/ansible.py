@@ -102,9 +102,7 @@ class AnsibleBackend(ExecutingBackend, TestinfraAnsibleBackend):  # type: ignore
         default_method = config.get("privilege_escalation", "become_method", fallback="sudo")
         adapted = adapt(self.host, variables, has_arguments, default_method)
         hosts = {**inventory, "_meta": {"hostvars": {self.host: adapted.variables}}}
-        found = get_ansible_host(
-            config, hosts, self.host, ssh_config=self.ssh_config, ssh_identity_file=self.ssh_identity_file
-        )
+        found = get_ansible_host(config, hosts, self.host, ssh_config=self.ssh_config, ssh_identity_file=self.ssh_identity_file)
         if found is None:
             raise _problem(
                 self.host,
@@ -140,9 +138,7 @@ def adapt(host: str, given: dict[str, Any], has_arguments: bool, become_method: 
             raise _problem(host, f"{name} holds a template, which ansible-inventory leaves as it is", "write the value")
     for name in ("ansible_ssh_pass", "ansible_password", "ansible_ssh_password"):
         if variables.get(name):
-            raise _problem(
-                host, f"{name} is set", "use a key or an agent; one password for all hosts: KDUMP_SSH_PASSWORD"
-            )
+            raise _problem(host, f"{name} is set", "use a key or an agent; one password for all hosts: KDUMP_SSH_PASSWORD")
     method = str(variables.get("ansible_become_method", become_method))
     becomes = str(variables.get("ansible_become", "")).lower() not in _FALSE
     if becomes and method not in ("sudo", "ansible.builtin.sudo"):

@@ -84,9 +84,7 @@ def connect_tcp(config: HostConfig, deadline: Deadline) -> socket.socket:
     raise problem
 
 
-def _connect(
-    config: HostConfig, family: socket.AddressFamily, address: Any, deadline: Deadline, keep: float
-) -> socket.socket:
+def _connect(config: HostConfig, family: socket.AddressFamily, address: Any, deadline: Deadline, keep: float) -> socket.socket:
     shown = f"[{address[0]}]:{address[1]}" if family == socket.AF_INET6 else f"{address[0]}:{address[1]}"
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

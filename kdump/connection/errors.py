@@ -99,9 +99,7 @@ class ConnectionProblem(Exception):
 
     def again(self) -> "ConnectionProblem":
         """A fresh copy to raise: one exception object raised twice would collect tracebacks."""
-        return ConnectionProblem(
-            self.kind, self.host, self.phase, self.what, self.remedy, stdout=self.stdout, stderr=self.stderr
-        )
+        return ConnectionProblem(self.kind, self.host, self.phase, self.what, self.remedy, stdout=self.stdout, stderr=self.stderr)
 
 
 def printable(text: str, limit: int = 400) -> str:
@@ -113,9 +111,7 @@ def printable(text: str, limit: int = 400) -> str:
     400
     """
     line = " ".join(text[: limit * 4].split())
-    safe = "".join(
-        char if unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode() for char in line
-    )
+    safe = "".join(char if unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode() for char in line)
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 

@@ -10,9 +10,7 @@ from kdump.connection.settings import Settings
 from kdump.connection.ssh_config import HostConfig
 
 
-def verify(
-    config: HostConfig, settings: Settings, hosts: KnownHosts, names: list[str], key: paramiko.PKey
-) -> str | None:
+def verify(config: HostConfig, settings: Settings, hosts: KnownHosts, names: list[str], key: paramiko.PKey) -> str | None:
     """Return if the key is the host's (with a note when it was added just now); raise ConnectionProblem if not."""
     key_type, blob = key.get_name(), key.asbytes()
     _check_revocation_list(config, key)
@@ -31,9 +29,7 @@ def _expected(known: tuple[Entry, ...], key_type: str) -> str:
     return f"{entry_fingerprint(entry)} ({entry.key_type}, {entry.where})"
 
 
-def _judge(
-    config: HostConfig, hosts: KnownHosts, names: list[str], key: paramiko.PKey, verdict: Verdict, expected: str
-) -> None:
+def _judge(config: HostConfig, hosts: KnownHosts, names: list[str], key: paramiko.PKey, verdict: Verdict, expected: str) -> None:
     if verdict is Verdict.KNOWN:
         return
     shown = f"{_short(key.get_name())} {fingerprint(key.asbytes())}"

@@ -1,5 +1,4 @@
 # Names in ssh_config are text (~, %, globs) before they are paths.
-# ruff: noqa: PTH110, PTH111, PTH123
 """The user's private keys: files, each read once per run, and the agent's."""
 
 import dataclasses

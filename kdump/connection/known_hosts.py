@@ -1,5 +1,4 @@
 # Names in ssh_config are text (~, %, globs) before they are paths.
-# ruff: noqa: PTH103, PTH112, PTH120, PTH123
 """known_hosts: which key a host has, and what to say when it shows another.
 
 Read by us because paramiko's reader takes 18 s for 10,000 lines, raises at the first ``@revoked`` or

@@ -37,6 +37,13 @@ _FOREVER = 24 * 3600.0
 class _Packetizer(Packetizer):  # type: ignore[misc]  # untyped base
     """Without paramiko's timer thread per handshake: the deadline is ours."""
 
+    last_line = ""  #: what was said before the banner, or instead of one
+
+    def readline(self, timeout: float) -> str:
+        line = str(super().readline(timeout))
+        self.last_line = line or self.last_line
+        return line
+
     def start_handshake(self, timeout: float) -> None:
         pass
 
@@ -50,9 +57,7 @@ class _Packetizer(Packetizer):  # type: ignore[misc]  # untyped base
 class Link:
     """An authenticated connection. ``notes``: what ssh_config asks for and was not honoured, hops included."""
 
-    def __init__(
-        self, config: HostConfig, sock: "socket.socket | paramiko.Channel", proxy: ProxyProcess | None
-    ) -> None:
+    def __init__(self, config: HostConfig, sock: "socket.socket | paramiko.Channel", proxy: ProxyProcess | None) -> None:
         self.config = config
         self.proxy = proxy
         self.sock = sock
@@ -113,9 +118,7 @@ class _HungUp(Exception):
         self.problem = problem
 
 
-def _dial(
-    config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]
-) -> Link:
+def _dial(config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]) -> Link:
     if config.proxy_jump:
         return _through(config, settings, deadline, password, hops)
     if config.proxy_command is not None:
@@ -152,9 +155,7 @@ def close_bastions() -> None:
                 bastion.link.close()
 
 
-def _through(
-    config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]
-) -> Link:
+def _through(config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]) -> Link:
     chain = hops + config.proxy_jump
     if len(chain) > 8 or config.alias in hops:
         raise ConnectionProblem(
@@ -208,9 +209,7 @@ def _through(
     return Link(config, channel, None)
 
 
-def _bastion(
-    config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]
-) -> Link:
+def _bastion(config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]) -> Link:
     *before, name = config.proxy_jump
     user, host, port = parse_hop(name, config.alias)
     with _bastions_lock:
@@ -292,9 +291,7 @@ def _prefer(transport: paramiko.Transport, link: Link, known_types: Sequence[str
     spec = dict(link.config.algorithms).get("hostkeyalgorithms")
     chosen = algorithms.choose(spec, options.key_types) if spec is not None else list(options.key_types)
     known = [name for name in chosen if name in known_types or (name.startswith("rsa-") and "ssh-rsa" in known_types)]
-    _restrict(
-        link, options, "key_types", "hostkeyalgorithms", [*known, *(name for name in chosen if name not in known)]
-    )
+    _restrict(link, options, "key_types", "hostkeyalgorithms", [*known, *(name for name in chosen if name not in known)])
 
 
 def _restrict(link: Link, options: paramiko.SecurityOptions, name: str, keyword: str, chosen: list[str]) -> None:
@@ -324,22 +321,21 @@ def _no_agreement(link: Link, deadline: Deadline, answered: bool) -> Exception:
     error = transport.get_exception()
     words = _words(error)
     if phase is Phase.BANNER:
-        hung_up = not isinstance(error, paramiko.SSHException) or "Error reading SSH protocol banner" in str(error)
+        line = transport.packetizer.last_line
+        overloaded = not line or "MaxStartups" in line
         problem = ConnectionProblem(
             Kind.NOT_SSH,
             config.alias,
             phase,
-            "the server hung up before its banner" if hung_up else words,
+            f"the server said {printable(line, 60)!r} and no SSH banner" if line else "the server hung up before its banner",
             "check that sshd listens on that port and is not overloaded (MaxStartups)",
         )
-        return _HungUp(problem) if hung_up else problem
+        return _HungUp(problem) if overloaded else problem
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return ConnectionProblem(
             Kind.NOT_SSH, config.alias, phase, f"no common algorithm ({words})", "use --connection=ssh for this host"
         )
-    return ConnectionProblem(
-        Kind.LOST, config.alias, phase, f"the connection ended: {words}", "check sshd's log on the host"
-    )
+    return ConnectionProblem(Kind.LOST, config.alias, phase, f"the connection ended: {words}", "check sshd's log on the host")
 
 
 # --- authentication -------------------------------------------------------------------------------------------------

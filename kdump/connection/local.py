@@ -33,9 +33,7 @@ def run_bounded(host: str, argv: list[str], escort: Escort, deadline: float, cap
     except process.OutOfTime as late:
         raise given_up(host, escort, late, deadline, cap) from None
     except OSError as error:
-        raise ConnectionProblem(
-            Kind.NOT_POSIX, host, Phase.EXEC, f"{argv[0]}: {error.strerror}", "install it"
-        ) from None
+        raise ConnectionProblem(Kind.NOT_POSIX, host, Phase.EXEC, f"{argv[0]}: {error.strerror}", "install it") from None
     if status < 0:
         raise ConnectionProblem(
             Kind.LOST,

@@ -31,8 +31,7 @@ _MEANINGS: tuple[tuple[str, Kind, Phase, str], ...] = (
         "host key is known for|Host key verification failed",
         Kind.UNKNOWN_HOST_KEY,
         Phase.HOSTKEY,
-        "compare it at the host's console and add it to known_hosts, "
-        "or accept the keys of all new hosts by --ssh-accept-new",
+        "compare it at the host's console and add it to known_hosts, or accept the keys of all new hosts by --ssh-accept-new",
     ),
     ("Could not resolve hostname", Kind.UNKNOWN_NAME, Phase.DNS, "correct the name in the inventory"),
     ("[Bb]ad configuration|command-line", Kind.BAD_CONFIGURATION, Phase.CONFIG, "correct it in ssh_config"),

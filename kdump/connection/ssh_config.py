@@ -1,5 +1,4 @@
 # Names in ssh_config are text (~, %, globs) before they are paths.
-# ruff: noqa: PTH110, PTH111, PTH113, PTH117, PTH118, PTH207
 """ssh_config(5), as far as a non-interactive command over SSH needs it.
 
 Read by us instead of by ``paramiko.SSHConfig`` or ``ssh -G``: see docs/adr/0002-ssh-configuration.md. The rules are
@@ -27,9 +26,7 @@ _T = TypeVar("_T")
 
 USER_CONFIG = "~/.ssh/config"
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
-DEFAULT_KEYS = tuple(
-    f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa")
-)
+DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa"))
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _MAX_DEPTH = 16  # readconf.c READCONF_MAX_DEPTH
@@ -346,8 +343,7 @@ class _Lookup:
             return match_list(self.local_user, patterns, fold=False)
         if criterion == "exec":
             raise _Malformed(
-                f"{line.where}: Match exec would run a command on this machine; "
-                "that is left to OpenSSH (--connection=ssh)"
+                f"{line.where}: Match exec would run a command on this machine; that is left to OpenSSH (--connection=ssh)"
             )
         raise _Malformed(f"{line.where}: Match {criterion} is not understood; --connection=ssh leaves it to OpenSSH")
 
@@ -437,8 +433,7 @@ class _Lookup:
             bind_address=self.optional("bindaddress"),
             pubkey=self.first("pubkeyauthentication", "yes").lower() != "no" and self._preferred("publickey"),
             password=self.flag("passwordauthentication", True) and self._preferred("password"),
-            keyboard_interactive=self.flag("kbdinteractiveauthentication", True)
-            and self._preferred("keyboard-interactive"),
+            keyboard_interactive=self.flag("kbdinteractiveauthentication", True) and self._preferred("keyboard-interactive"),
             gssapi=self.flag("gssapiauthentication", False),
             revoked_host_keys=_maybe_path(self.optional("revokedhostkeys")),
             algorithms=tuple(

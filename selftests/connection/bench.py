@@ -1,4 +1,4 @@
-"""A real OpenSSH sshd on loopback with accounts of its own: a mount namespace gives it other /etc/passwd and sudoers."""
+"""A real OpenSSH sshd on loopback with accounts of its own, by a mount namespace with another /etc/passwd and sudoers."""
 
 import contextlib
 import os
@@ -49,9 +49,7 @@ def keygen(path: Path, kind: str, passphrase: str = "") -> Path:
 
 
 def sha512_crypt(password: str) -> str:
-    done = subprocess.run(
-        ["openssl", "passwd", "-6", "-stdin"], input=password.encode(), capture_output=True, check=True
-    )
+    done = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=password.encode(), capture_output=True, check=True)
     return done.stdout.decode().strip()
 
 
@@ -138,15 +136,25 @@ class Sshd:
     def authenticated(self) -> int:
         return self.log.read_text().count("Accepted ")
 
-    def pause(self, paused: bool) -> None:
-        """Stop (or continue) every process of this sshd, as a frozen machine would."""
-        os.killpg(self._process.pid, signal.SIGSTOP if paused else signal.SIGCONT)
+    def freeze(self) -> None:
+        """Stop every process of this sshd: the kernel still acknowledges, nobody answers."""
+        for pid in (self._process.pid, *_descendants(self._process.pid)):
+            os.kill(pid, signal.SIGSTOP)
 
     def stop(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGCONT)
-            os.killpg(self._process.pid, signal.SIGKILL)
+        for pid in (*_descendants(self._process.pid), self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait(5)
+
+
+def _descendants(parent: int) -> list[int]:
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, check=True, text=True).stdout
+    parents = {int(pid): int(ppid) for pid, ppid in (line.split() for line in listing.splitlines())}
+    found = [parent]
+    for known in found:
+        found += [pid for pid, ppid in parents.items() if ppid == known]
+    return found[1:]
 
 
 @contextlib.contextmanager

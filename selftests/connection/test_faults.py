@@ -1,0 +1,100 @@
+"""Servers that misbehave: which word the user gets, in which phase, how soon, and how often the server was asked."""
+
+import resource
+import time
+
+import misbehaving
+import pytest
+
+from conftest import Client
+from kdump.connection import ConnectionProblem, Executed, Kind, Phase, execute
+
+#: fault → kind, phase, at most so many seconds (deadlines here: connect 1 s, command 1 s), executions.
+FAULTS = [
+    ("refused", Kind.REFUSED, Phase.TCP, 0.5, 0),
+    ("black hole", Kind.TIMED_OUT, Phase.TCP, 1.5, 0),
+    ("no banner", Kind.TIMED_OUT, Phase.BANNER, 1.5, 0),
+    ("drips its banner", Kind.TIMED_OUT, Phase.BANNER, 1.5, 0),
+    ("silent at kex", Kind.TIMED_OUT, Phase.KEX, 1.5, 0),
+    ("speaks HTTP", Kind.NOT_SSH, Phase.BANNER, 1.5, 0),
+    ("hangs up", Kind.NOT_SSH, Phase.BANNER, 1.5, 0),
+    ("endless junk", Kind.NOT_SSH, Phase.BANNER, 1.5, 0),
+    ("silent at auth", Kind.TIMED_OUT, Phase.AUTH, 1.5, 0),
+    ("refuses keys", Kind.AUTHENTICATION_FAILED, Phase.AUTH, 1.0, 0),
+    ("silent at session", Kind.TIMED_OUT, Phase.SESSION, 1.8, 0),
+    ("refuses sessions", Kind.LOST, Phase.SESSION, 1.0, 0),
+    ("silent at exec", Kind.TIMED_OUT, Phase.EXEC, 1.8, 1),
+    ("refuses exec", Kind.LOST, Phase.EXEC, 1.0, 1),
+    ("hangs", Kind.TIMED_OUT, Phase.EXEC, 1.8, 1),
+    ("drips", Kind.TIMED_OUT, Phase.EXEC, 1.8, 1),
+    ("floods stdout", Kind.OUTPUT_CAPPED, Phase.EXEC, 3.0, 1),
+    ("floods stderr", Kind.OUTPUT_CAPPED, Phase.EXEC, 3.0, 1),
+    ("no exit status", Kind.LOST, Phase.EXEC, 1.0, 1),
+    ("cut mid-output", Kind.LOST, Phase.EXEC, 1.5, 1),
+    ("cut after the status", Kind.LOST, Phase.EXEC, 1.5, 1),
+    ("hangs up at exec", Kind.LOST, Phase.EXEC, 1.5, 1),
+    ("reset at exec", Kind.LOST, Phase.EXEC, 1.5, 1),
+]
+#: Another attempt is made where the server hung up before its banner: it had seen nothing by then.
+REDIALLED = {"hangs up": 3}
+
+
+@pytest.mark.parametrize(("fault", "kind", "phase", "seconds", "executions"), FAULTS, ids=[row[0] for row in FAULTS])
+def test_fault_is_named_in_time_and_never_repeated(
+    client: Client, fault: str, kind: Kind, phase: Phase, seconds: float, executions: int
+) -> None:
+    with misbehaving.running(fault) as server:
+        client.configure(server.known_hosts)
+        backend = client.backend(f"root@127.0.0.1:{server.port}")
+        started, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(ConnectionProblem) as caught:
+            execute(backend, "echo hi", deadline=1.0, cap=1 << 20)
+        problem = caught.value
+        assert (problem.kind, problem.phase) == (kind, phase), str(problem)
+        assert time.monotonic() - started < seconds
+        assert str(problem).startswith("127.0.0.1: ") and "\n" not in str(problem) and "\x1b" not in str(problem)
+        assert problem.remedy
+        assert server.executions == executions
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 32 * 1024  # KiB
+
+        if phase not in (Phase.SESSION, Phase.EXEC):  # the failure is remembered: nobody waits or is asked again
+            connections, again = server.connections, time.monotonic()
+            with pytest.raises(ConnectionProblem, match="unreachable"):
+                execute(backend, "echo hi", deadline=1.0, cap=1 << 20)
+            assert time.monotonic() - again < 0.05
+            assert server.connections == connections
+        assert server.connections <= REDIALLED.get(fault, 1)
+        assert server.attempts <= 1
+
+
+@pytest.mark.parametrize("fault", ["hangs", "drips", "no exit status", "cut mid-output"])
+def test_partial_output_is_evidence_only(client: Client, fault: str) -> None:
+    with misbehaving.running(fault) as server:
+        client.configure(server.known_hosts)
+        with pytest.raises(ConnectionProblem) as caught:
+            execute(client.backend(f"root@127.0.0.1:{server.port}"), "echo hi", deadline=0.6, cap=1 << 20)
+        assert caught.value.stdout.startswith((b"partial", b"."))
+
+
+@pytest.mark.parametrize(
+    ("fault", "stdout", "seconds"),
+    [("", b"fine\xff\x00\n", 0.8), ("keeps stdout open", b"complete\n", 2.0), ("overloaded once", b"fine\xff\x00\n", 1.5)],
+)
+def test_odd_but_healthy(client: Client, fault: str, stdout: bytes, seconds: float) -> None:
+    with misbehaving.running(fault) as server:
+        client.configure(server.known_hosts)
+        started = time.monotonic()
+        done = execute(client.backend(f"root@127.0.0.1:{server.port}"), "echo hi", deadline=5.0, cap=1 << 20)
+        assert done == Executed(stdout, b"", 0)
+        assert time.monotonic() - started < seconds
+        assert server.executions == 1
+
+
+def test_unknown_name(client: Client) -> None:
+    client.configure("")
+    with pytest.raises(ConnectionProblem) as caught:
+        execute(client.backend("no-such-host.invalid"), "true", deadline=1.0, cap=1)
+    assert (caught.value.kind, caught.value.phase) in (
+        (Kind.UNKNOWN_NAME, Phase.DNS),
+        (Kind.TIMED_OUT, Phase.DNS),  # a resolver that does not answer within the second
+    )

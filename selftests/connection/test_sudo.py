@@ -1,0 +1,143 @@
+"""Real sudo behind a real sshd: with and without a password, refused in every mood; and odd login shells."""
+
+import getpass
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import bench
+from conftest import Ask, Client
+from kdump import connection
+from kdump.connection import ConnectionProblem, Executed, Kind, Phase
+
+pytestmark = pytest.mark.skipif(not Path("/usr/bin/sudo").exists(), reason="needs sudo")
+
+SCRIPT = b"id -un\necho to-stderr >&2\nexit 7\n"
+RIGHT, WRONG = bench.SUDO_PASSWORD, "wrong battery canary"
+
+
+@pytest.mark.parametrize("scheme", ["paramiko", "ssh"])
+@pytest.mark.parametrize(
+    ("account", "password"),
+    [("trusted", None), ("trusted", RIGHT), ("trusted", WRONG), ("asked", RIGHT), ("noisy", RIGHT), ("root", None)],
+)
+def test_sudo_works(
+    bench_client: Client,
+    sshd: bench.Sshd,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    account: str,
+    password: str | None,
+) -> None:
+    if password is not None:
+        monkeypatch.setenv("KDUMP_SUDO_PASSWORD", password)
+    answer = ask(bench_client.backend(f"{scheme}://{account}@127.0.0.1:{sshd.port}", sudo=True), SCRIPT)
+    assert isinstance(answer, Executed), str(answer)
+    assert (answer.stdout, answer.status) == (b"root\n", 7)
+    assert answer.stderr.endswith(b"to-stderr\n") and b"kdump-" not in answer.stderr
+    assert RIGHT.encode() not in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("account", "password", "kind", "words"),
+    [
+        ("asked", None, Kind.NO_SUDO, "KDUMP_SUDO_PASSWORD"),
+        ("asked", WRONG, Kind.NO_SUDO, "refused the password"),
+        ("stranger", None, Kind.NO_SUDO, "password is required"),
+        ("stranger", RIGHT, Kind.NO_SUDO, "not in the sudoers"),
+        ("ttyonly", None, Kind.NO_SUDO, "requiretty"),
+    ],
+)
+def test_sudo_refused(
+    bench_client: Client,
+    sshd: bench.Sshd,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    account: str,
+    password: str | None,
+    kind: Kind,
+    words: str,
+) -> None:
+    if password is not None:
+        monkeypatch.setenv("KDUMP_SUDO_PASSWORD", password)
+    answer = ask(bench_client.backend(f"{account}@127.0.0.1:{sshd.port}", sudo=True), SCRIPT)
+    assert isinstance(answer, ConnectionProblem) and (answer.kind, answer.phase) == (kind, Phase.SUDO)
+    assert words in str(answer)
+    assert "canary" not in str(answer) + repr(answer.stdout + answer.stderr)
+
+
+def test_sudo_missing(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
+    """By a PATH without sudo, set as a login would have it."""
+    (sshd.folder / "home/trusted/.ssh").mkdir(exist_ok=True)
+    answer = ask(bench_client.backend(f"trusted@127.0.0.1:{sshd.port}", sudo=True), b"true\n")
+    assert isinstance(answer, Executed)
+    with_empty_path = sshd.folder / "without-sudo"
+    with_empty_path.mkdir(exist_ok=True)
+    with bench.running(sshd.folder / "second", f"SetEnv PATH={with_empty_path}") as other:
+        bench_client.key = other.user_key
+        bench_client.configure(other.known_hosts(), connect_timeout=10.0)
+        answer = ask(bench_client.backend(f"trusted@127.0.0.1:{other.port}", sudo=True), b"true\n")
+    assert isinstance(answer, ConnectionProblem) and answer.kind is Kind.NO_SUDO, str(answer)
+    assert "install sudo" in str(answer)
+
+
+def test_sudo_to_another_user_and_drafts(bench_client: Client, sshd: bench.Sshd) -> None:
+    backend = bench_client.backend(f"trusted@127.0.0.1:{sshd.port}", sudo=True, sudo_user="asked")
+    try:
+        done = backend.run("id -un; exit %s", "3")
+        assert (done.stdout, done.rc) == ("asked\n", 3)
+    finally:
+        backend.close()
+
+
+def test_password_is_asked_once_for_all_hosts(
+    bench_client: Client, sshd: bench.Sshd, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("kdump.connection.sudo._interactive", True)
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: asked.append(prompt) or RIGHT)
+    for account in ("trusted", "asked", "asked"):
+        assert isinstance(ask(bench_client.backend(f"{account}@127.0.0.1:{sshd.port}", sudo=True)), Executed)
+        assert len(asked) == (account == "asked")
+
+
+def test_wrong_password_costs_one_attempt(
+    bench_client: Client, sshd: bench.Sshd, ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not three, of which two would be lines of the script: accounts are locked after a few."""
+    provided: list[int] = []
+    secret = connection.settings.Secret(WRONG)
+    settings = connection.settings.current()
+    bench_client.configure(sshd.known_hosts(), connect_timeout=10.0, sudo_password=lambda: provided.append(1) or secret)
+    assert settings is not connection.settings.current()
+    answer = ask(bench_client.backend(f"asked@127.0.0.1:{sshd.port}", sudo=True), b"guess1\nguess2\nguess3\n")
+    assert isinstance(answer, ConnectionProblem) and answer.stderr.count(b"try again") == 1
+    assert provided == [1]
+
+
+@pytest.mark.parametrize(("account", "words"), [("noshell", "not available"), ("restricted", "restricted")])
+def test_login_without_posix_shell(bench_client: Client, sshd: bench.Sshd, ask: Ask, account: str, words: str) -> None:
+    for sudo in (False, True):
+        answer = ask(bench_client.backend(f"{account}@127.0.0.1:{sshd.port}", sudo=sudo), SCRIPT)
+        assert isinstance(answer, ConnectionProblem) and answer.kind is Kind.NOT_POSIX
+        assert words in str(answer)
+
+
+def test_noise_of_login_scripts_is_not_output(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
+    answer = ask(bench_client.backend(f"noisy@127.0.0.1:{sshd.port}"), SCRIPT)
+    assert isinstance(answer, Executed) and (answer.stdout, answer.status) == (b"noisy\n", 7)
+
+
+def test_password_is_on_no_command_line(
+    bench_client: Client, sshd: bench.Sshd, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDUMP_SUDO_PASSWORD", RIGHT)
+    for scheme in ("paramiko", "ssh"):
+        backend = bench_client.backend(f"{scheme}://asked@127.0.0.1:{sshd.port}", sudo=True)
+        answer = ask(backend, b"ps -eo args; cat /proc/self/environ\n")
+        assert isinstance(answer, Executed) and b"sudo" in answer.stdout
+        assert b"canary" not in answer.stdout
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True).stdout
+    assert b"canary" not in listing
