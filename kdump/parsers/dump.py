@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 
 
-class State(str, Enum):
+class State(StrEnum):
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
     CANNOT_TELL = "cannot tell"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)

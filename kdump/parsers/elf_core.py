@@ -25,7 +25,17 @@ PN_XNUM = 0xFFFF
 INCOMPLETE = 0x1
 HEADERS_AT_EACH_END = 128
 """Program headers read at the front and at the back of a table that has more than twice as many."""
-MACHINES = {3: "i686", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
+MACHINES = {
+    3: "i686",
+    20: "ppc",
+    21: "ppc64",
+    22: "s390x",
+    40: "arm",
+    62: "x86_64",
+    183: "aarch64",
+    243: "riscv64",
+    258: "loongarch64",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class ElfHeader:
     phoff: int
     phentsize: int
     phnum: int
+    extended: bool
+    """Whether `phnum` is in section header 0 because there are too many for e_phnum."""
     shoff: int
     shentsize: int
     shnum: int
@@ -65,11 +77,24 @@ def read_header(source: ByteSource) -> ElfHeader:
     kind, machine, _, _, phoff, shoff, flags, _, phentsize, phnum, shentsize, shnum, shstrndx = struct.unpack_from(
         order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), head, 16
     )
-    if phnum == PN_XNUM:
+    extended = phnum == PN_XNUM
+    if extended:
         first = exactly(source, shoff, 64 if wide else 40, "section header 0")
         phnum = struct.unpack_from(order + "I", first, 44 if wide else 28)[0]
     return ElfHeader(
-        order, wide, kind, MACHINES.get(machine, f"ELF machine {machine}"), flags, phoff, phentsize, phnum, shoff, shentsize, shnum, shstrndx
+        order,
+        wide,
+        kind,
+        MACHINES.get(machine, f"ELF machine {machine}"),
+        flags,
+        phoff,
+        phentsize,
+        phnum,
+        extended,
+        shoff,
+        shentsize,
+        shnum,
+        shstrndx,
     )
 
 
@@ -94,7 +119,11 @@ def judge(source: ByteSource) -> Dump:
             raise Unreadable("it is an ELF core without program headers")
         front, back = _ends(source, header)
     except EndsEarly as early:
-        return Dump("ELF", source.size, Completeness.incomplete(early.reason, missing_bytes=max(early.missing, 1), at_least=True))
+        return Dump(
+            "ELF",
+            source.size,
+            Completeness.incomplete(early.reason, missing_bytes=max(early.missing, 1), at_least=True),
+        )
     info: dict[str, str] = {}
     for segment in front:
         if segment.type == PT_NOTE and not info:

@@ -1,4 +1,6 @@
-"""ELF notes: {u32 name size, u32 descriptor size, u32 type, name, descriptor}, each padded to 4 bytes (gABI, "Note Section").
+"""ELF notes (gABI, "Note Section"): {u32 name size, u32 descriptor size, u32 type, name, descriptor}.
+
+Name and descriptor are padded to 4 bytes each.
 
 Owner and type belong together: Xen's note of type 3 is not a build-id, only GNU's is.
 """

@@ -87,9 +87,9 @@ class Flattened:
 
     def _walk(self, target: int) -> None:
         """Take in one more record: the next one, or one much nearer to `target` where the records between are alike."""
-        if self._records:
-            last = self._records[-1]
-            if last.position + last.size == self._next and last.offset < target:
+        if len(self._records) > 1:
+            before, last = self._records[-2:]
+            if before.size == last.size and before.offset + before.size == last.offset < target:
                 self._jump(last, target)
         record = self._header(self._next)
         if record is None:
@@ -105,7 +105,7 @@ class Flattened:
             position = last.position - 16 + jump * (16 + last.size)
             if position + 16 <= self.size:
                 record = self._header(position)
-                if record is not None and record.offset == last.offset + jump * last.size:
+                if record and record.offset == last.offset + jump * last.size:
                     self._next = position
                     return
             jump //= 2
@@ -179,7 +179,7 @@ def _completeness_kdump(source: ByteSource, header: kdump_compressed.Header, pag
 
     last = last_records(source, end, fits)
     if not last:
-        return Completeness.cannot_tell("it ends in 16 bytes like an end record, but no record that ends there was found")
+        return _false_end(source, end)
     for record in last:
         if table <= record.offset < data:
             count = min(record.size // kdump_compressed.DESCRIPTOR, kdump_compressed.LAST_DESCRIPTORS)
@@ -201,7 +201,7 @@ def _judge_elf(source: ByteSource, view: Flattened) -> Dump:
         raise Unreadable("the flattened file holds an ELF file that is not a core")
     # write_elf_header(): the notes follow the room for the program headers (and section header 0 where that is used).
     notes = (64 + 56 * header.phnum) if header.wide else (52 + 32 * header.phnum)
-    if header.phnum >= elf_core.PN_XNUM:
+    if header.extended:
         notes += 64 if header.wide else 40
     info: dict[str, str] = {}
     try:
@@ -219,9 +219,7 @@ def _judge_elf(source: ByteSource, view: Flattened) -> Dump:
         elif last_records(source, end, fits):
             complete = Completeness.complete("everything was written: the end record is there")
         else:
-            complete = Completeness.cannot_tell(
-                "it ends in 16 bytes like an end record, but no record that ends there was found"
-            )
+            complete = _false_end(source, end)
     except EndsEarly as early:
         complete = _cut(early)
     except Unreadable as unreadable:
@@ -259,6 +257,13 @@ def last_records(source: ByteSource, end: int, fits: Callable[[int, int], bool])
     return found
 
 
+def _false_end(source: ByteSource, end: int) -> Completeness:
+    """16 bytes of 0xff at `end`, before which no record ends."""
+    if source.read_at(end - 16, 16) == END:
+        return Completeness.incomplete("it ends in bytes of 0xff that are no end record: the file was cut short")
+    return Completeness.cannot_tell("it ends in 16 bytes like an end record, but no record that ends there was found")
+
+
 def _ending_at(tail: bytes, start: int, end: int, fits: Callable[[int, int], bool]) -> Record | None:
     # Sizes are below 16 MiB here, so the first five bytes of the size field are zero.
     at = end - start - 17
@@ -275,7 +280,7 @@ def _ending_at(tail: bytes, start: int, end: int, fits: Callable[[int, int], boo
 
 
 def _pages_written(source: ByteSource, table: int, data: int) -> int | None:
-    """Of a dump without an end: how many descriptors the last descriptor record near the end reaches; None if unseen."""
+    """Of a dump without an end: how many descriptors the last record of them near the end reaches; None if unseen."""
     for window in (128 << 10, TAIL):
         start = max(FIRST_RECORD, source.size - window)
         try:
@@ -287,7 +292,7 @@ def _pages_written(source: ByteSource, table: int, data: int) -> int | None:
         at = len(tail)
         while (at := tail.rfind(low[:same], 0, at)) >= 0:
             if at + 16 <= len(tail):
-                offset, size = struct.unpack_from(">qq", tail, at)
+                offset, size = (int.from_bytes(tail[at + i : at + i + 8], "big", signed=True) for i in (0, 8))
                 if table <= offset < data and 0 < size <= data - offset and size % 24 == 0:
                     return (offset - table + min(size, len(tail) - at - 16)) // 24
             at += same - 1

@@ -41,8 +41,10 @@ SAMPLES = 4
 """Pages between first and last whose descriptor and compression frame are looked at."""
 LARGEST_BITMAP = 4 << 20
 """A bitmap larger than this (of 128 GiB of 4 KiB pages) is not counted."""
-LONGEST_SCAN = 4 << 20
-"""Descriptors read backwards in search of the last page that is not the shared page of zeros, in bytes."""
+WINDOW = 16
+"""Descriptors read at one place in search of the last page that is not the shared page of zeros."""
+LONGEST_SCAN = 1 << 20
+"""Descriptors read backwards where that search does not find it, in bytes."""
 
 ZLIB, LZO, SNAPPY, INCOMPLETE, ZSTD = 0x1, 0x2, 0x4, 0x8, 0x20
 _COMPRESSIONS = {ZLIB: "zlib", LZO: "lzo", SNAPPY: "snappy", ZSTD: "zstd"}
@@ -101,7 +103,7 @@ class Descriptor:
 
 
 def read_header(source: ByteSource) -> Header:
-    """Both headers. Raises `Unreadable` where they make no sense, `EndsEarly` where the file is shorter than they are."""
+    """Both headers. Raises `Unreadable` where they make no sense, `EndsEarly` where the file is shorter than they."""
     head = source.read_at(0, HEADER_READ)
     if not head.startswith(SIGNATURES):
         raise Unreadable("it does not begin with the signature of the kdump-compressed format")
@@ -118,9 +120,7 @@ def read_header(source: ByteSource) -> Header:
     at = 424 if wide else 412
     status, block, sub_hdr, bitmap, max_mapnr = struct.unpack_from(order + "IiiII", head, at)
     if block not in (4096, 8192, 16384, 32768, 65536) or not 1 <= sub_hdr <= 1 << 20 or not 0 <= bitmap <= 1 << 31:
-        raise Unreadable(
-            f"its header makes no sense (block size {block}, sub header of {sub_hdr} blocks, bitmaps of {bitmap} blocks)"
-        )
+        raise Unreadable(f"its header makes no sense (block size {block}, sub header {sub_hdr} blocks, bitmaps {bitmap} blocks)")
     sub = exactly(source, block, SUB_HEADER_READ, "the sub header")
     fields = _sub_header(sub, order, wide, names[4], version)
     if version >= 6:
@@ -208,7 +208,7 @@ def describe(
 
 
 def read_vmcoreinfo(source: ByteSource, header: Header) -> dict[str, str]:
-    """VMCOREINFO by its own offset (version 3 and later), else from the notes (version 4); empty where there is none."""
+    """VMCOREINFO by its own offset (version 3), else from the notes (version 4); empty where there is none."""
     try:
         if header.offset_vmcoreinfo > 0 and header.size_vmcoreinfo > 0:
             size = min(header.size_vmcoreinfo, vmcoreinfo.LARGEST)
@@ -264,7 +264,9 @@ def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int
         total = _count_bits(source, header, 0, header.max_mapnr)
         if not total:
             return (
-                Completeness.cannot_tell("its page descriptors do not follow makedumpfile's layout, and its bitmap is too large to count"),
+                Completeness.cannot_tell(
+                    "its page descriptors do not follow makedumpfile's layout, and its bitmap is too large to count"
+                ),
                 None,
                 part,
             )
@@ -275,9 +277,7 @@ def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int
     if source.size < table_end:
         missing = table_end - source.size
         return (
-            Completeness.incomplete(
-                "the file ends inside the page descriptors", missing_bytes=missing, at_least=True
-            ),
+            Completeness.incomplete("the file ends inside the page descriptors", missing_bytes=missing, at_least=True),
             total,
             part,
         )
@@ -302,7 +302,9 @@ def _bounds(source: ByteSource, header: Header, total: int, written: int, here: 
     end = 0
     for index, page in enumerate(tail, start):
         if page.unwritten:
-            return Completeness.incomplete(f"page descriptor {index} of {written} was never written", at_least=True, missing_pages=1)
+            return Completeness.incomplete(
+                f"page descriptor {index} of {written} was never written", at_least=True, missing_pages=1
+            )
         if trouble := bad(header, page, data):
             return Completeness.incomplete(f"page descriptor {index} of {written} {trouble}")
         end = max(end, page.offset + page.size)
@@ -321,8 +323,8 @@ def _bounds(source: ByteSource, header: Header, total: int, written: int, here: 
         return Completeness.cannot_tell("its last pages are all zero, and where the last other page lies was not found in time")
     if here is None:
         return Completeness.cannot_tell(
-            f"it is one file of a split dump with {written} pages written, and its bitmap is too large to count how many belong here: "
-            "give all files of the dump together"
+            f"it is one file of a split dump, with {written} pages, and its bitmap is too large to count how many "
+            "belong here: give all files of the dump together"
         )
     if header.split:
         return Completeness.complete(f"all {written} pages of this part of a split dump are there")
@@ -332,44 +334,46 @@ def _bounds(source: ByteSource, header: Header, total: int, written: int, here: 
 def _data_end(source: ByteSource, header: Header, data: int, start: int, end: int) -> tuple[int, bool]:
     """Where the data of the last page end, and whether that is certain.
 
-    Descriptors of zero pages all point to the one page at `data`. Where the last ones are nothing else, the last page
-    with data of its own is looked for backwards.
+    Descriptors of zero pages all point to the one page at `data`. Where the last ones (from `start` on, ending at
+    `end`) are nothing else, the last page with data of its own is looked for: in windows further and further from the
+    end, then by halving between the last two. If the data it finds end exactly where the file does, it is the last
+    one; otherwise what lies between is read, as far as that is affordable.
     """
     shared_end = data + header.block_size
     if end > shared_end or start == 0:
         return end, True
+    low, high, distance, best = 0, start, WINDOW, 0
+    while distance < start:
+        best = _window_end(source, header, start - distance)
+        if best > shared_end:
+            low = start - distance
+            break
+        high = start - distance
+        distance *= 2
+    else:
+        best = _window_end(source, header, 0)
+    while high - low > WINDOW:
+        middle = (low + high) // 2
+        if (window := _window_end(source, header, middle)) > shared_end:
+            low, best = middle, window
+        else:
+            high = middle
+    best = max(best, shared_end)
+    if best >= source.size - header.size_eraseinfo:
+        return best, best == source.size - header.size_eraseinfo
     scanned = 0
-    chunk = 2730  # 64 KiB
     while start > 0 and scanned < LONGEST_SCAN:
-        count = min(chunk, start)
+        count = min(2730, start)  # 64 KiB
         start -= count
         scanned += count * DESCRIPTOR
         end = max(page.offset + page.size for page in descriptors(source, header, start, count))
         if end > shared_end:
             return end, True
-    if start == 0:
-        return max(end, shared_end), True
-    low, high, distance = 0, start, LAST_DESCRIPTORS
-    while distance < start:  # a window further and further away, until one has a page of its own
-        window = _window_end(source, header, start - distance)
-        if window > shared_end:
-            low = start - distance
-            break
-        high = start - distance
-        distance *= 2
-    best = _window_end(source, header, low)
-    while high - low > LAST_DESCRIPTORS:
-        middle = (low + high) // 2
-        window = _window_end(source, header, middle)
-        if window > shared_end:
-            low, best = middle, max(best, window)
-        else:
-            high = middle
-    return max(best, shared_end), False
+    return best, start == 0
 
 
 def _window_end(source: ByteSource, header: Header, index: int) -> int:
-    return max(page.offset + page.size for page in descriptors(source, header, index, LAST_DESCRIPTORS))
+    return max(page.offset + page.size for page in descriptors(source, header, index, WINDOW))
 
 
 def _written(source: ByteSource, header: Header, count: int) -> int:
@@ -410,7 +414,7 @@ def _samples(source: ByteSource, header: Header, data: int, written: int) -> str
 
 
 def _framed(flags: int, head: bytes, tail: bytes, block_size: int) -> bool:
-    """Whether first and last bytes are those of the compression named (RFC 1950, LZO1X end marker, snappy's length, RFC 8878)."""
+    """Whether first and last bytes are those of the compression: RFC 1950, LZO1X's end, snappy's length, RFC 8878."""
     if flags == ZLIB:
         return len(head) >= 2 and head[0] & 0x0F == 8 and (head[0] << 8 | head[1]) % 31 == 0
     if flags == LZO:

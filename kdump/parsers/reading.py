@@ -20,5 +20,6 @@ def exactly(source: ByteSource, offset: int, length: int, what: str) -> bytes:
 
 
 def text(raw: bytes) -> str:
-    """A C string of a header: up to the first NUL, undecodable bytes replaced."""
-    return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+    """A C string of a header: up to the first NUL, what cannot be decoded or printed replaced."""
+    decoded = raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in decoded)

@@ -1,9 +1,9 @@
-"""vmlinux: which kernel an image with symbols belongs to, and whether it has the debugging data that crash needs.
+"""vmlinux: which kernel an image with symbols belongs to, and whether it has what crash needs.
 
-The build-id is the GNU note of type 3, found through PT_NOTE, or through the SHT_NOTE sections where the file is a separate
-`.debug` file whose program headers point nowhere (gABI; `objcopy --only-keep-debug`). crash needs DWARF: section
-.debug_info (or .zdebug_info). A modern kernel's .rodata holds two banners, a weak early one without build number
-first, so all are listed.
+The build-id is the GNU note of type 3, found through PT_NOTE, or through the SHT_NOTE sections where the file is a
+separate `.debug` file whose program headers point nowhere (gABI; `objcopy --only-keep-debug`). crash needs DWARF:
+section .debug_info (or .zdebug_info). A modern kernel's .rodata holds two banners, a weak early one without build
+number first, so all are listed.
 
 A compressed vmlinux can only be read from its front: its notes are, its section headers (at the very end) are not, so
 whether it has DWARF stays unknown.
@@ -11,16 +11,14 @@ whether it has DWARF stays unknown.
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from kdump.bytesource import ByteSource
 from kdump.parsers import elf_core
+from kdump.parsers.compressed import Front, compression_of
 from kdump.parsers.elf_notes import NT_GNU_BUILD_ID, walk
 from kdump.parsers.reading import LARGEST_READ, exactly
 from kdump.parsers.unreadable import EndsEarly, Unreadable
@@ -29,8 +27,6 @@ SHT_PROGBITS, SHT_NOTE, SHT_NOBITS = 1, 7, 8
 MOST_SECTIONS = 1024
 """Section headers read (64 KiB); a vmlinux has about 80."""
 LONGEST_BANNER_SCAN = 64 << 20
-LONGEST_STREAM = 256 << 20
-"""Decompressed bytes that are passed over in search of the notes, at most."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class Vmlinux:
 
 def read(source: ByteSource, *, banners: bool = False) -> Vmlinux:
     """Raises `Unreadable` where this is no vmlinux, saying what it is instead."""
-    head = source.read_at(0, 4096)
+    head = source.read_at(0, 640)
     compression = compression_of(head)
     if compression is not None:
         return _read_compressed(source, compression)
@@ -62,15 +58,8 @@ def read(source: ByteSource, *, banners: bool = False) -> Vmlinux:
     return Vmlinux(header.machine, build_id, dwarf, None, found)
 
 
-def compression_of(head: bytes) -> str | None:
-    for magic, name in ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")):
-        if head.startswith(magic):
-            return name
-    return None
-
-
 def not_a_vmlinux(head: bytes) -> str:
-    """What a file is that is not ELF. Boot image headers: Linux Documentation/arch/x86/boot.rst and arch/arm64/booting.rst."""
+    """What a file is that is not ELF (Linux Documentation/arch/x86/boot.rst and arch/arm64/booting.rst)."""
     if head[0x202:0x206] == b"HdrS":
         return "it is a vmlinuz (x86 boot image), not a vmlinux: install the kernel's debuginfo package"
     if head[56:60] == b"ARM\x64" or head[4:8] == b"zimg":
@@ -161,8 +150,8 @@ def _banners(source: ByteSource, sections: list[tuple[str, int, int, int]]) -> I
 
 
 def _read_compressed(source: ByteSource, compression: str) -> Vmlinux:
-    stream = _Front(source, compression)
-    head = stream.read_at(0, 4096)
+    stream = Front(source, compression)
+    head = stream.read_at(0, 640)
     if not head.startswith(elf_core.MAGIC):
         raise Unreadable(not_a_vmlinux(head))
     header = _elf(stream)
@@ -173,77 +162,3 @@ def _read_compressed(source: ByteSource, compression: str) -> Vmlinux:
         if segment.type == elf_core.PT_NOTE and not build_id:
             build_id = _note(stream, segment.offset, segment.filesz, header.order)
     return Vmlinux(header.machine, build_id, None, compression)
-
-
-class _Front:
-    """The decompressed bytes of a file, read forwards only: the first 4 KiB and what follows the last read are kept."""
-
-    def __init__(self, source: ByteSource, compression: str) -> None:
-        self._stream = _decompressed(source, compression)
-        self._compression = compression
-        self._head = b""
-        self._window = b""
-        self._window_start = 0
-        self.size = LONGEST_STREAM
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        if length > 1 << 20:
-            raise Unreadable("it asks for too much of a compressed file at once")
-        if offset + length <= len(self._head):
-            return self._head[offset : offset + length]
-        while (missing := offset + length - self._window_start - len(self._window)) > 0:
-            try:
-                data = self._stream.read(min(missing, 1 << 20))
-            except Unreadable:
-                raise
-            except Exception as error:  # every library has its own error for damaged data
-                raise Unreadable(f"its {self._compression} data are damaged: {error}") from error
-            if not data:
-                break
-            if len(self._head) < 4096:
-                self._head += data[: 4096 - len(self._head)]
-            self._window += data
-            drop = min(offset - self._window_start, len(self._window)) - (64 << 10)
-            if drop > 0:
-                self._window = self._window[drop:]
-                self._window_start += drop
-            if self._window_start > self.size:
-                raise Unreadable("its notes lie too deep inside a compressed file: decompress it first")
-        if offset < self._window_start:
-            raise Unreadable(f"it is compressed with {self._compression} and is read forwards only: decompress it first")
-        return self._window[offset - self._window_start :][:length]
-
-
-class _Raw(io.RawIOBase):
-    """A `ByteSource` as the file object that decompressors take."""
-
-    def __init__(self, source: ByteSource) -> None:
-        self._source = source
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._source.read_at(self._at, len(buffer))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
-def _decompressed(source: ByteSource, compression: str) -> Any:
-    """A file object whose read(n) returns at most n decompressed bytes."""
-    raw = io.BufferedReader(_Raw(source), 64 << 10)
-    if compression == "gzip":
-        return gzip.GzipFile(fileobj=raw)
-    if compression == "xz":
-        import lzma  # some Pythons are built without it
-
-        return lzma.LZMAFile(raw)
-    try:
-        import zstandard
-    except ImportError as error:
-        raise Unreadable(
-            "it is compressed with zstd: install the Python package zstandard, or decompress it first"
-        ) from error
-    return zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(raw, read_size=64 << 10)

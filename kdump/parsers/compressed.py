@@ -1,0 +1,100 @@
+"""Compressed files, read from their front: `dump | gzip`, vmlinux.xz, vmlinux.zst."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from typing import Any
+
+from kdump.bytesource import ByteSource
+from kdump.parsers.unreadable import Unreadable
+
+LONGEST_STREAM = 256 << 20
+"""Decompressed bytes that are passed over in search of something, at most."""
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\x89LZO\0\r\n\x1a\n": "lzop",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+
+
+def compression_of(head: bytes) -> str | None:
+    """By magic number; None for what is not compressed."""
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+
+
+class Front:
+    """The decompressed bytes of a file, read forwards only: the first 4 KiB and what follows the last read are kept."""
+
+    def __init__(self, source: ByteSource, compression: str) -> None:
+        self._stream = _decompressed(source, compression)
+        self._compression = compression
+        self._head = b""
+        self._window = b""
+        self._window_start = 0
+        self.size = LONGEST_STREAM
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        if length > 1 << 20:
+            raise Unreadable("it asks for too much of a compressed file at once")
+        if offset + length <= len(self._head):
+            return self._head[offset : offset + length]
+        while (missing := offset + length - self._window_start - len(self._window)) > 0:
+            try:
+                data = self._stream.read(min(missing, 1 << 20))
+            except Unreadable:
+                raise
+            except Exception as error:  # every library has its own error for damaged data
+                raise Unreadable(f"its {self._compression} data are damaged: {error}") from error
+            if not data:
+                break
+            if len(self._head) < 4096:
+                self._head += data[: 4096 - len(self._head)]
+            self._window += data
+            drop = min(offset - self._window_start, len(self._window)) - (64 << 10)
+            if drop > 0:
+                self._window = self._window[drop:]
+                self._window_start += drop
+            if self._window_start > self.size:
+                raise Unreadable("its notes lie too deep inside a compressed file: decompress it first")
+        if offset < self._window_start:
+            raise Unreadable(f"it is compressed with {self._compression} and is read forwards only")
+        return self._window[offset - self._window_start :][:length]
+
+
+class _Raw(io.RawIOBase):
+    """A `ByteSource` as the file object that decompressors take."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._source.read_at(self._at, len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _decompressed(source: ByteSource, compression: str) -> Any:
+    """A file object whose read(n) returns at most n decompressed bytes."""
+    raw = io.BufferedReader(_Raw(source), 64 << 10)
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=raw)
+    if compression == "xz":
+        import lzma  # some Pythons are built without it
+
+        return lzma.LZMAFile(raw)
+    if compression != "zstd":
+        raise Unreadable(f"it is compressed with {compression}: decompress it first")
+    try:
+        import zstandard
+    except ImportError as error:
+        raise Unreadable("it is compressed with zstd: install the Python package zstandard, or decompress it first") from error
+    return zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(raw, read_size=64 << 10)

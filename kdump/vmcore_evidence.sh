@@ -1,0 +1,532 @@
+# POSIX sh. The bytes from which a dump, or a vmlinux, can be judged elsewhere, as text: the offsets of the format are
+# followed here as kdump/parsers/ follow them, and what they read on the way is printed. Only od and ls read anything;
+# at most 30 KB of a file (60 KB of text) are printed, and at most a few hundred reads are made, however large it is.
+#
+#     file /var/crash/202611230714/dump.202611230714
+#     size 191388355
+#     mtime 1795418176
+#     @0 4b44554d5020202006000000…
+#     @4096 0000100001000000…
+
+# ev_words OFFSET LENGTH: the bytes there, as hexadecimal words. od seeks.
+ev_words() { od -An -v -tx1 -j "$1" -N "$2" <"$ev_file" 2>/dev/null; }
+
+# ev_hex OFFSET LENGTH: sets ev_raw to the bytes there, as one hexadecimal word.
+ev_hex() {
+    # shellcheck disable=SC2046  # the words are meant
+    set -- $(ev_words "$1" "$2")
+    ev_raw=$(printf '%s' "$@")
+}
+
+# ev_put OFFSET LENGTH: print the bytes there, unless there are none or too much has been printed.
+ev_put() {
+    [ "$1" -ge 0 ] && [ "$1" -lt "$ev_size" ] && [ "$2" -gt 0 ] || return 0
+    ev_left=$((ev_left - $2))
+    [ "$ev_left" -ge 0 ] || return 0
+    ev_hex "$1" "$2"
+    printf '@%s %s\n' "$1" "$ev_raw"
+}
+
+# ev_num OFFSET LENGTH: sets ev_n to the number there, in the byte order $ev_order; fails where the file ends before it
+# or it is too large for a signed 64-bit number (ev_n is then -1).
+ev_num() {
+    ev_n=-1
+    ev_len=$2
+    # shellcheck disable=SC2046  # the words are meant
+    set -- $(ev_words "$1" "$2")
+    [ "$#" -eq "$ev_len" ] || return 1
+    ev_digits=
+    for ev_word in "$@"; do
+        if [ "$ev_order" = big ]; then ev_digits=$ev_digits$ev_word; else ev_digits=$ev_word$ev_digits; fi
+    done
+    case $ev_digits in
+    [89a-f]???????????????) return 1 ;;
+    esac
+    ev_n=$((0x$ev_digits))
+}
+
+# vmcore_evidence FILE…: at most 16 dumps, the newest first.
+vmcore_evidence() {
+    ev_count=0
+    [ "$#" -gt 0 ] || return 0
+    # shellcheck disable=SC2012  # find cannot sort by time; a name with a newline in it is lost
+    ls -1td -- "$@" 2>/dev/null | while IFS= read -r ev_file; do
+        ev_count=$((ev_count + 1))
+        [ "$ev_count" -le 16 ] || break
+        ev_begin && ev_vmcore
+    done
+}
+
+# vmlinux_evidence FILE…: likewise for vmlinux and .debug files.
+vmlinux_evidence() {
+    for ev_file in "$@"; do
+        ev_begin && ev_vmlinux
+    done
+}
+
+# ev_begin: name, size and modification time of $ev_file; fails where it cannot be read.
+ev_begin() {
+    [ -f "$ev_file" ] || return 1
+    printf 'file %s\n' "$ev_file"
+    # shellcheck disable=SC2012,SC2046  # the fields before the name are meant, and every ls has them
+    set -- $(ls -lnLd -- "$ev_file" 2>/dev/null)
+    ev_size=${5:-0}
+    printf 'size %s\n' "$ev_size"
+    printf 'mtime %s\n' "$(stat -L -c %Y -- "$ev_file" 2>/dev/null)"
+    ev_left=30000
+    ev_order=little
+    if ! [ -r "$ev_file" ]; then
+        echo 'permission denied'
+        return 1
+    fi
+}
+
+ev_vmcore() {
+    ev_put 0 512
+    ev_hex 0 16
+    case $ev_raw in
+    6d616b6564756d7066696c65*) ev_flattened ;;
+    4b44554d50202020*) ev_kdump ;;
+    7f454c46*) ev_elf ;;
+    *) ev_put $((ev_size > 16 ? ev_size - 16 : 0)) 16 ;;
+    esac
+}
+
+# ev_kdump_header HEAD: the common header lies at HEAD of the file. Sets what the rest needs; fails where it is none.
+ev_kdump_header() {
+    ev_order=little
+    ev_num $(($1 + 8)) 4 || return
+    if [ "$ev_n" -gt 65535 ]; then
+        ev_order=big
+        ev_num $(($1 + 8)) 4 || return
+    fi
+    ev_version=$ev_n
+    ev_hex $(($1 + 272)) 8 # utsname.machine
+    ev_word_size=8
+    ev_at=424
+    case $ev_raw in
+    # arm…, i?86, ppc, mips, s390, parisc, sh4, riscv32
+    61726d* | 693?3836* | 70706300* | 6d69707300* | 7333393000* | 706172697363* | 73683400* | 7269736376333200)
+        ev_word_size=4
+        ev_at=412
+        ;;
+    esac
+    ev_aligned=
+    case $ev_raw in
+    61726d* | 6d697073*) ev_aligned=y ;;
+    esac
+    ev_num $(($1 + ev_at + 4)) 4 || return
+    ev_block=$ev_n
+    ev_num $(($1 + ev_at + 8)) 4 || return
+    ev_sub=$ev_n
+    ev_num $(($1 + ev_at + 12)) 4 || return
+    ev_bitmaps=$ev_n
+    ev_num $(($1 + ev_at + 16)) 4 || return
+    ev_mapnr=$ev_n
+    case $ev_block in
+    4096 | 8192 | 16384 | 32768 | 65536) ;;
+    *) return 1 ;;
+    esac
+    [ "$ev_sub" -ge 1 ] && [ "$ev_sub" -le 1048576 ] && [ "$ev_bitmaps" -le 2147483648 ] || return
+    ev_table=$(((1 + ev_sub + ev_bitmaps) * ev_block))
+}
+
+# ev_kdump_sub SUB: the sub header lies at SUB of the file.
+ev_kdump_sub() {
+    if [ "$ev_word_size" -eq 8 ]; then
+        set -- "$1" 12 16 24 32 40 48 56 80 88 96
+    elif [ -n "$ev_aligned" ]; then
+        set -- "$1" 8 12 16 24 32 40 48 72 80 88
+    else
+        set -- "$1" 8 12 16 20 28 32 40 56 64 72
+    fi
+    ev_split=0 ev_info=0 ev_info_size=0 ev_note=0 ev_note_size=0 ev_start=0 ev_end=0
+    if [ "$ev_version" -ge 2 ]; then
+        ev_num $(($1 + $2)) 4 && ev_split=$ev_n
+        ev_num $(($1 + $3)) "$ev_word_size" && ev_start=$ev_n
+        ev_num $(($1 + $4)) "$ev_word_size" && ev_end=$ev_n
+    fi
+    if [ "$ev_version" -ge 3 ]; then
+        ev_num $(($1 + $5)) 8 && ev_info=$ev_n
+        ev_num $(($1 + $6)) "$ev_word_size" && ev_info_size=$ev_n
+    fi
+    if [ "$ev_version" -ge 4 ]; then
+        ev_num $(($1 + $7)) 8 && ev_note=$ev_n
+        ev_num $(($1 + $8)) "$ev_word_size" && ev_note_size=$ev_n
+    fi
+    if [ "$ev_version" -ge 6 ]; then
+        ev_num $(($1 + $9)) 8 && ev_start=$ev_n
+        ev_num $(($1 + ${10})) 8 && ev_end=$ev_n
+        ev_num $(($1 + ${11})) 8 && ev_mapnr=$ev_n
+    fi
+    [ "$ev_info_size" -le 16384 ] || ev_info_size=16384
+}
+
+# ev_pages FIRST: sets ev_total from the first descriptor, which points to FIRST: page data begin right after the table.
+ev_pages() {
+    ev_total=0
+    for ev_zero in 0 "$ev_block"; do
+        ev_room=$(($1 - ev_zero - ev_table))
+        if [ "$ev_room" -gt 0 ] && [ $((ev_room % 24)) -eq 0 ] && [ $((ev_room / 24)) -le "$ev_mapnr" ]; then
+            ev_total=$((ev_room / 24))
+            return
+        fi
+    done
+    return 1
+}
+
+ev_kdump() {
+    ev_kdump_header 0 || return 0
+    ev_put "$ev_block" 104
+    ev_kdump_sub "$ev_block"
+    if [ "$ev_info" -gt 0 ] && [ "$ev_info_size" -gt 0 ]; then
+        ev_put "$ev_info" "$ev_info_size"
+    elif [ "$ev_note" -gt 0 ] && [ "$ev_note_size" -gt 0 ]; then
+        ev_notes "$ev_note" "$ev_note_size" 564d434f5245494e464f
+    fi
+    ev_put "$ev_table" 24
+    ev_num "$ev_table" 8 || return 0
+    ev_first=$ev_n
+    [ "$ev_split" -eq 0 ] || ev_bits "$ev_start" "$ev_end"
+    [ "$ev_first" -gt 0 ] || return 0
+    if ! ev_pages "$ev_first"; then
+        ev_bits 0 "$ev_mapnr"
+        return 0
+    fi
+    [ "$ev_size" -ge $((ev_table + 24 * ev_total)) ] || return 0
+    ev_written=$ev_total
+    ev_descriptor $((ev_total - 1))
+    if [ "$ev_split" -ne 0 ] || [ "$ev_blank" = y ]; then
+        ev_low=1
+        ev_high=$ev_total
+        while [ "$ev_low" -lt "$ev_high" ]; do
+            ev_middle=$(((ev_low + ev_high + 1) / 2))
+            ev_descriptor $((ev_middle - 1))
+            if [ "$ev_blank" = y ]; then ev_high=$((ev_middle - 1)); else ev_low=$ev_middle; fi
+        done
+        ev_written=$ev_low
+    fi
+    ev_from=$((ev_written > 128 ? ev_written - 128 : 0))
+    ev_window "$ev_from" $((ev_written - ev_from))
+    ev_shared=$((ev_table + 24 * ev_total + ev_block))
+    if [ "$ev_window_end" -le "$ev_shared" ] && [ "$ev_from" -gt 0 ]; then ev_last_data; fi
+    for ev_share in 0 1 2 3 4 5; do
+        ev_descriptor $(((ev_written - 1) * ev_share / 5))
+        if [ "$ev_flags" -ne 0 ] && [ "$ev_length" -gt 0 ] && [ "$ev_length" -le "$ev_block" ]; then
+            ev_put "$ev_where" $((ev_length < 16 ? ev_length : 16))
+            ev_put $((ev_where + (ev_length > 4 ? ev_length - 4 : 0))) $((ev_length < 4 ? ev_length : 4))
+        fi
+    done
+}
+
+# ev_descriptor INDEX: print one page descriptor; sets ev_where, ev_length, ev_flags, and ev_blank where never written.
+ev_descriptor() {
+    ev_here=$((ev_table + 24 * $1))
+    ev_put "$ev_here" 24
+    ev_where=0 ev_length=0 ev_flags=0 ev_blank=
+    ev_num "$ev_here" 8 && ev_where=$ev_n
+    ev_num $((ev_here + 8)) 4 && ev_length=$ev_n
+    ev_num $((ev_here + 12)) 4 && ev_flags=$ev_n
+    [ "$ev_where" -ne 0 ] || [ "$ev_length" -ne 0 ] || ev_blank=y
+}
+
+# ev_window INDEX COUNT: print page descriptors; sets ev_window_end to where the last of their data end.
+ev_window() {
+    ev_put $((ev_table + 24 * $1)) $((24 * $2))
+    # shellcheck disable=SC2046  # the words are meant
+    set -- $(ev_words $((ev_table + 24 * $1)) $((24 * $2)))
+    ev_window_end=0
+    while [ "$#" -ge 24 ]; do
+        if [ "$ev_order" = big ]; then
+            ev_digits=$1$2$3$4$5$6$7$8
+            ev_sum=${9}${10}${11}${12}
+        else
+            ev_digits=$8$7$6$5$4$3$2$1
+            ev_sum=${12}${11}${10}${9}
+        fi
+        case $ev_digits in
+        [89a-f]*) ;;
+        *)
+            ev_sum=$((0x$ev_digits + 0x$ev_sum))
+            [ "$ev_sum" -le "$ev_window_end" ] || ev_window_end=$ev_sum
+            ;;
+        esac
+        shift 24
+    done
+}
+
+# ev_last_data: the last pages are all the one page of zeros; look for the last one that is not.
+ev_last_data() {
+    ev_low=0
+    ev_high=$ev_from
+    ev_distance=16
+    while [ "$ev_distance" -lt "$ev_from" ]; do
+        ev_window $((ev_from - ev_distance)) 16
+        if [ "$ev_window_end" -gt "$ev_shared" ]; then
+            ev_low=$((ev_from - ev_distance))
+            break
+        fi
+        ev_high=$((ev_from - ev_distance))
+        ev_distance=$((2 * ev_distance))
+    done
+    [ "$ev_low" -gt 0 ] || ev_window 0 16
+    while [ $((ev_high - ev_low)) -gt 16 ]; do
+        ev_middle=$(((ev_low + ev_high) / 2))
+        ev_window "$ev_middle" 16
+        if [ "$ev_window_end" -gt "$ev_shared" ]; then ev_low=$ev_middle; else ev_high=$ev_middle; fi
+    done
+}
+
+# ev_bits START END: the second bitmap for these page frames, where it is small.
+ev_bits() {
+    ev_to=$(($2 < ev_mapnr ? $2 : ev_mapnr))
+    [ "$1" -lt "$ev_to" ] || return 0
+    ev_bytes=$(((ev_to + 7) / 8 - $1 / 8))
+    [ "$ev_bytes" -le 8192 ] || return 0
+    ev_put $(((1 + ev_sub + ev_bitmaps / 2) * ev_block + $1 / 8)) "$ev_bytes"
+}
+
+# ev_notes OFFSET LENGTH OWNER: walk ELF notes, print their heads, and of the notes of OWNER (hexadecimal) what they say.
+ev_notes() {
+    ev_note=$1
+    ev_note_end=$(($1 + $2 < ev_size ? $1 + $2 : ev_size))
+    ev_owner=$3
+    ev_found=
+    ev_walked=0
+    while [ "$ev_walked" -lt 64 ] && [ $((ev_note + 12)) -le "$ev_note_end" ]; do
+        ev_walked=$((ev_walked + 1))
+        ev_put "$ev_note" 20
+        ev_hex "$ev_note" 20
+        ev_same=$ev_raw
+        ev_num "$ev_note" 4 || return 0
+        ev_name=$ev_n
+        ev_num $((ev_note + 4)) 4 || return 0
+        ev_desc=$ev_n
+        [ "$ev_name" -le 256 ] && [ "$ev_desc" -le 4194304 ] && [ $((ev_name + ev_desc)) -gt 0 ] || return 0
+        ev_hex $((ev_note + 12)) $((ev_name > 0 ? ev_name : 1))
+        ev_who=$ev_raw
+        [ "$ev_name" -le 8 ] || ev_put $((ev_note + 12)) "$ev_name"
+        ev_body=$((ev_note + 12 + (ev_name + 3) / 4 * 4))
+        case $ev_who in
+        "$ev_owner"*)
+            ev_found=y
+            ev_put "$ev_body" $((ev_desc < 16384 ? ev_desc : 16384))
+            [ "$ev_owner" = 474e55 ] || return 0
+            ;;
+        esac
+        ev_stride=$((12 + (ev_name + 3) / 4 * 4 + (ev_desc + 3) / 4 * 4))
+        case $ev_who in
+        434f5245*) # a run of NT_PRSTATUS, one per CPU: all of one size
+            ev_jump=8192
+            ev_run=0
+            while [ "$ev_jump" -gt 0 ]; do
+                ev_next=$((ev_note + (ev_run + ev_jump) * ev_stride))
+                if [ $((ev_next + 20)) -le "$ev_note_end" ]; then
+                    ev_put "$ev_next" 20
+                    ev_hex "$ev_next" 20
+                    [ "$ev_raw" != "$ev_same" ] || ev_run=$((ev_run + ev_jump))
+                fi
+                ev_jump=$((ev_jump / 2))
+            done
+            ev_note=$((ev_note + ev_run * ev_stride))
+            ;;
+        esac
+        ev_note=$((ev_note + ev_stride))
+    done
+}
+
+# ev_elf_header HEAD: the ELF header lies at HEAD of the file.
+ev_elf_header() {
+    ev_hex $(($1 + 4)) 2
+    ev_order=little
+    case $ev_raw in
+    ??02) ev_order=big ;;
+    esac
+    case $ev_raw in
+    02*)
+        ev_word_size=8 ev_phdr=56 ev_shdr=64 ev_head=64
+        set -- "$1" 32 40 56 60 62
+        ;;
+    01*)
+        ev_word_size=4 ev_phdr=32 ev_shdr=40 ev_head=52
+        set -- "$1" 28 32 44 48 50
+        ;;
+    *) return 1 ;;
+    esac
+    ev_num $(($1 + $2)) "$ev_word_size" || return
+    ev_phoff=$ev_n
+    ev_num $(($1 + $3)) "$ev_word_size" || return
+    ev_shoff=$ev_n
+    ev_num $(($1 + $4)) 2 || return
+    ev_phnum=$ev_n
+    ev_num $(($1 + $5)) 2 || return
+    ev_shnum=$ev_n
+    ev_num $(($1 + $6)) 2 || return
+    ev_shstrndx=$ev_n
+}
+
+# ev_segment_notes COUNT OWNER: the notes of the PT_NOTE segments among the first COUNT, until OWNER's is found.
+ev_segment_notes() {
+    ev_index=0
+    ev_found=
+    while [ "$ev_index" -lt "$1" ] && [ "$ev_index" -lt "$ev_phnum" ] && [ -z "$ev_found" ]; do
+        ev_here=$((ev_phoff + ev_phdr * ev_index))
+        ev_index=$((ev_index + 1))
+        ev_num "$ev_here" 4 || return 0
+        [ "$ev_n" -eq 4 ] || continue
+        ev_num $((ev_here + (ev_word_size == 8 ? 8 : 4))) "$ev_word_size" || return 0
+        ev_at=$ev_n
+        ev_num $((ev_here + (ev_word_size == 8 ? 32 : 16))) "$ev_word_size" || return 0
+        ev_notes "$ev_at" "$ev_n" "$2"
+    done
+}
+
+ev_elf() {
+    ev_elf_header 0 || return 0
+    if [ "$ev_phnum" -eq 65535 ]; then
+        ev_put "$ev_shoff" "$ev_shdr"
+        ev_num $((ev_shoff + (ev_word_size == 8 ? 44 : 28))) 4 || return 0
+        ev_phnum=$ev_n
+    fi
+    if [ "$ev_phnum" -le 256 ]; then
+        ev_put "$ev_phoff" $((ev_phdr * ev_phnum))
+    else
+        ev_put "$ev_phoff" $((ev_phdr * 128))
+        ev_put $((ev_phoff + ev_phdr * (ev_phnum - 128))) $((ev_phdr * 128))
+    fi
+    ev_segment_notes 4 564d434f5245494e464f
+}
+
+# The flattened format: records of {i64 offset, i64 size, bytes}, big-endian, from 4096 on.
+ev_flattened() {
+    ev_records=
+    ev_next_record=4096
+    ev_steps=0
+    ev_find 0 || return 0
+    ev_put "$ev_pos" $((ev_avail < 512 ? ev_avail : 512))
+    ev_head_pos=$ev_pos
+    ev_hex "$ev_pos" 8
+    case $ev_raw in
+    4b44554d50202020) ev_flattened_kdump ;;
+    7f454c46*) ev_flattened_elf ;;
+    esac
+    ev_put $((ev_size - 16384 > 4096 ? ev_size - 16384 : 4096)) 16384
+}
+
+ev_flattened_kdump() {
+    ev_kdump_header "$ev_head_pos" || return 0
+    ev_find "$ev_block" || return 0
+    ev_put "$ev_pos" $((ev_avail < 104 ? ev_avail : 104))
+    ev_kdump_sub "$ev_pos"
+    if [ "$ev_info" -gt 0 ] && [ "$ev_info_size" -gt 0 ] && ev_find "$ev_info"; then
+        ev_put "$ev_pos" $((ev_avail < ev_info_size ? ev_avail : ev_info_size))
+    fi
+    if ev_find "$ev_table"; then ev_put "$ev_pos" $((ev_avail < 24 ? ev_avail : 24)); fi
+}
+
+ev_flattened_elf() {
+    ev_elf_header "$ev_head_pos" || return 0
+    ev_extra=0
+    if [ "$ev_phnum" -eq 65535 ]; then
+        ev_find "$ev_shoff" || return 0
+        ev_put "$ev_pos" $((ev_avail < ev_shdr ? ev_avail : ev_shdr))
+        ev_num $((ev_pos + (ev_word_size == 8 ? 44 : 28))) 4 || return 0
+        ev_phnum=$ev_n
+        ev_extra=$ev_shdr
+    fi
+    ev_find $((ev_head + ev_phdr * ev_phnum + ev_extra)) || return 0
+    ev_notes "$ev_pos" "$ev_avail" 564d434f5245494e464f
+}
+
+# ev_find OFFSET: sets ev_pos to where in the file this offset of the dump inside lies, and ev_avail to how many bytes
+# its record has from there on; fails where no record of it is found.
+ev_find() {
+    ev_target=$1
+    while :; do
+        ev_pos=
+        # shellcheck disable=SC2086  # triples: offset size position
+        set -- $ev_records
+        while [ "$#" -ge 3 ]; do
+            if [ "$1" -le "$ev_target" ] && [ "$ev_target" -lt $(($1 + $2)) ]; then
+                ev_pos=$(($3 + ev_target - $1))
+                ev_avail=$(($1 + $2 - ev_target))
+            fi
+            shift 3
+        done
+        [ -z "$ev_pos" ] || return 0
+        ev_walk || return
+    done
+}
+
+# ev_walk: take in the next record; past many of one size at once, where the header predicted from them is there.
+ev_walk() {
+    if [ "$ev_steps" -ge 2 ] && [ "$ev_before_size" -eq "$ev_last_size" ] &&
+        [ $((ev_before + ev_before_size)) -eq "$ev_last" ] && [ "$ev_last" -lt "$ev_target" ]; then
+        ev_jump=$(((ev_target - ev_last) / ev_last_size))
+        while [ "$ev_jump" -gt 1 ]; do
+            ev_there=$((ev_last_pos - 16 + ev_jump * (16 + ev_last_size)))
+            if [ $((ev_there + 16)) -le "$ev_size" ]; then
+                ev_record "$ev_there" || return
+                if [ "$ev_rec_size" -gt 0 ] && [ "$ev_rec" -eq $((ev_last + ev_jump * ev_last_size)) ]; then
+                    ev_next_record=$ev_there
+                    break
+                fi
+            fi
+            ev_jump=$((ev_jump / 2))
+        done
+    fi
+    ev_record "$ev_next_record" || return
+    [ "$ev_rec" -ge 0 ] && [ "$ev_rec_size" -gt 0 ] || return
+    [ $((ev_next_record + 16 + ev_rec_size)) -le "$ev_size" ] || return
+    ev_before=${ev_last:-0}
+    ev_before_size=${ev_last_size:-0}
+    ev_last=$ev_rec
+    ev_last_size=$ev_rec_size
+    ev_last_pos=$((ev_next_record + 16))
+    ev_records="$ev_records $ev_rec $ev_rec_size $ev_last_pos"
+    ev_next_record=$((ev_last_pos + ev_rec_size))
+}
+
+# ev_record POSITION: print a record header; sets ev_rec and ev_rec_size (-1 for what is none).
+ev_record() {
+    ev_steps=$((ev_steps + 1))
+    [ "$ev_steps" -le 200 ] || return
+    ev_put "$1" 16
+    ev_order_inside=$ev_order
+    ev_order=big
+    ev_num "$1" 8
+    ev_rec=$ev_n
+    ev_num $(($1 + 8)) 8
+    ev_rec_size=$ev_n
+    ev_order=$ev_order_inside
+    [ "$ev_rec_size" -le 1099511627776 ] || ev_rec_size=-1
+}
+
+ev_vmlinux() {
+    ev_put 0 640
+    ev_hex 0 4
+    [ "$ev_raw" = 7f454c46 ] && ev_elf_header 0 || return 0
+    if [ "$ev_phnum" -gt 0 ] && [ "$ev_phnum" -le 64 ]; then
+        ev_put "$ev_phoff" $((ev_phdr * ev_phnum))
+        ev_segment_notes 64 474e55
+    fi
+    [ "$ev_shoff" -gt 0 ] && [ "$ev_shnum" -gt 0 ] && [ "$ev_shnum" -le 160 ] || return 0
+    ev_put "$ev_shoff" $((ev_shdr * ev_shnum))
+    if [ "$ev_word_size" -eq 8 ]; then set -- 24 32; else set -- 16 20; fi
+    ev_here=$((ev_shoff + ev_shdr * ev_shstrndx))
+    if ev_num $((ev_here + $1)) "$ev_word_size"; then
+        ev_at=$ev_n
+        ev_num $((ev_here + $2)) "$ev_word_size" && ev_put "$ev_at" $((ev_n < 65536 ? ev_n : 65536))
+    fi
+    ev_index=0
+    while [ "$ev_index" -lt "$ev_shnum" ] && [ -z "$ev_found" ]; do
+        ev_here=$((ev_shoff + ev_shdr * ev_index))
+        ev_index=$((ev_index + 1))
+        ev_num $((ev_here + 4)) 4 || return 0
+        [ "$ev_n" -eq 7 ] || continue
+        ev_num $((ev_here + $1)) "$ev_word_size" || return 0
+        ev_at=$ev_n
+        ev_num $((ev_here + $2)) "$ev_word_size" || return 0
+        ev_notes "$ev_at" "$ev_n" 474e55
+    done
+}
