@@ -258,6 +258,9 @@ def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int
         if header.split and _count_bits(source, header, header.start_pfn, header.end_pfn) == 0:
             return Completeness.complete("its part of memory has no page to dump"), None, part
         return Completeness.incomplete("makedumpfile stopped before it had written the first page"), None, part
+    if first.offset < header.table + DESCRIPTOR:
+        reason = f"its first page descriptor points to {first.offset}, before the page data"
+        return Completeness.incomplete(reason), None, part
     total = page_count(header, first)
     if total is None:
         # Not makedumpfile's layout: the bitmap counts the pages.

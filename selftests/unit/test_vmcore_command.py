@@ -1,0 +1,91 @@
+"""python -m kdump.vmcore, and the sources it reads from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kdump.bytesource import LocalFile, NotRecorded, Sparse
+from kdump.parsers.unreadable import Unreadable
+from kdump.vmcore import main
+from selftests.unit.test_vmcore_vmlinux import image
+from selftests.vmcore.writer import BUILD_ID, RELEASE, Plan, kdump, split_plans
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name: str, data: bytes) -> str:
+        (tmp_path / name).write_bytes(data)
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_complete_and_matching(write, capsys):
+    assert main([write("dump", kdump()), "--vmlinux", write("vmlinux", image())]) == 0
+    shown = capsys.readouterr().out
+    for part in ("yes: all 548 pages", RELEASE, BUILD_ID, "2026-11-23 07:16:16 UTC", "matches: same build-id"):
+        assert part in shown
+
+
+def test_damaged(write, capsys):
+    assert main([write("whole", kdump()), write("cut", kdump()[:-5])]) == 1
+    assert "NO: the file ends 5 bytes before its last page does (5 bytes missing)" in capsys.readouterr().out
+
+
+def test_not_matching(write):
+    assert main([write("dump", kdump()), f"--vmlinux={write('vmlinux', image(build_id='11' * 20))}"]) == 1
+
+
+def test_cannot_tell(write, capsys):
+    assert main([write("text", b"hello " * 100)]) == 2
+    assert main([write("dump", kdump()), "--vmlinux=/nonexistent"]) == 2
+    assert main(["/nonexistent/dump"]) == 2
+    assert "cannot open /nonexistent/dump: No such file or directory" in capsys.readouterr().out
+
+
+def test_wrong_usage_is_a_sentence(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert "required: FILE" in capsys.readouterr().err
+
+
+def test_files_of_a_split_dump_are_judged_together(write, capsys):
+    files = [write(f"dump{i}", kdump(plan)) for i, plan in enumerate(split_plans(Plan(), 3))]
+    assert main(files) == 0
+    assert main(files[1:]) == 1
+    assert "is missing" in capsys.readouterr().out
+
+
+def test_json(write, capsys):
+    main([write("dump", kdump()), "--json"])
+    (dump,) = json.loads(capsys.readouterr().out)
+    assert (dump["complete"]["state"], dump["build_id"], dump["pages"]) == ("complete", BUILD_ID, 548)
+    assert dump["crash_time"] == "2026-11-23T07:16:16+00:00"
+
+
+def test_a_fifo_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "vmcore")
+    assert main([str(tmp_path / "vmcore")]) == 2
+
+
+def test_sparse_and_local_files_agree_where_bytes_are_known(tmp_path):
+    data = bytes(range(256)) * 4
+    (tmp_path / "file").write_bytes(data)
+    sparse = Sparse({0: data[:10], 5: data[5:20], 20: data[20:30], 1000: data[1000:]}, len(data))
+    with LocalFile(tmp_path / "file") as local:
+        for offset, length in ((0, 30), (3, 9), (1000, 24), (1010, 500), (1024, 5), (5000, 1)):
+            assert sparse.read_at(offset, length) == local.read_at(offset, length)
+    for offset, length in ((0, 31), (500, 1), (999, 2)):
+        with pytest.raises(NotRecorded):
+            sparse.read_at(offset, length)
+
+
+def test_a_directory_is_no_dump(tmp_path):
+    with pytest.raises(Unreadable, match="regular"):
+        LocalFile(tmp_path)
+    assert Path(tmp_path).is_dir()

@@ -1,0 +1,116 @@
+"""What the probe's shell prints of a file gives the same verdict as the whole file."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kdump import vmcore_evidence
+from kdump.bytesource import Memory
+from kdump.parsers import vmlinux
+from kdump.parsers.dump import State
+from kdump.parsers.unreadable import Unreadable
+from kdump.vmcore import judge
+from selftests.unit.test_vmcore_judge import COMPLETE, CUT
+from selftests.unit.test_vmcore_vmlinux import image
+from selftests.vmcore.writer import Plan, elf_writes, flat, kdump, kdump_writes, plain, split_plans, with_incomplete_flag
+
+SCRIPT = Path(vmcore_evidence.__file__).with_suffix(".sh")
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
+
+
+def run(shell: str, function: str, *files: Path) -> str:
+    command = [*SHELLS[shell], "-c", f'. "$0"; {function} "$@"', str(SCRIPT), *map(str, files)]
+    if not shutil.which(command[0]):
+        pytest.fail(f"{command[0]} is needed: see selftests/packages.txt")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def assert_same_verdict(tmp_path: Path, shell: str, cases: dict[str, bytes]) -> None:
+    for number, (name, data) in enumerate(cases.items()):
+        file = tmp_path / f"{number}"
+        file.write_bytes(data)
+        text = run(shell, "vmcore_evidence", file)
+        assert len(text) < 64 << 10, name
+        (evidence,) = vmcore_evidence.parse(text)
+        assert evidence.size == len(data)
+        whole, sparse = judge(Memory(data)), judge(evidence.source)
+        # Where the shell does not print enough, it is "cannot tell", never another verdict.
+        same = replace(sparse.complete, missing_pages=None), replace(whole.complete, missing_pages=None)
+        assert same[0].state is same[1].state or name in TOLD_BY_THE_WHOLE_FILE, (name, sparse.complete)
+        if name in TOLD_BY_THE_WHOLE_FILE:
+            assert sparse.complete.state is State.CANNOT_TELL
+            continue
+        assert replace(whole, complete=sparse.complete, pages=sparse.pages) == sparse, name
+
+
+TOLD_BY_THE_WHOLE_FILE = {"gzip of a small dump"}
+"""It is decompressed, which the shell does not do."""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_whole_dumps(tmp_path, shell):
+    parts = {f"part {i}": kdump(plan) for i, plan in enumerate(split_plans(Plan(), 3))}
+    cases = list((COMPLETE | parts).items())
+    assert_same_verdict(tmp_path, shell, dict(cases if shell == "dash" else cases[::3]))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_damaged_dumps(tmp_path, shell):
+    writes, elf = kdump_writes(Plan()), elf_writes()
+    cases = {"empty": b"", "zeros": bytes(9000), "text": b"not a dump\n" * 99, "flag": with_incomplete_flag(kdump())}
+    cases |= {f"killed {i}": plain(writes[:i]) for i in range(1, len(writes), 3)}
+    cases |= {f"flattened, killed {i}": flat(writes[:i], end=False) for i in range(1, len(writes), 3)}
+    cases |= {f"ELF, killed {i}": plain(elf[:i]) for i in range(1, len(elf), 2)}
+    for name in CUT:
+        data = COMPLETE[name]
+        cases |= {f"{name}, cut {i}": data[: len(data) * i // 5 + 11 * i + 3] for i in range(5)}
+    assert_same_verdict(tmp_path, shell, cases if shell == "dash" else dict(list(cases.items())[::3]))
+
+
+def test_newest_sixteen_dumps_only(tmp_path):
+    import os
+
+    files = [tmp_path / f"dump {i}" for i in range(20)]
+    for age, file in enumerate(files):
+        file.write_bytes(kdump(Plan(pages=(5,), zeros=())))
+        os.utime(file, (1_700_000_000 - age, 1_700_000_000 - age))
+    found = vmcore_evidence.parse(run("dash", "vmcore_evidence", *files[::-1]))
+    assert [one.path for one in found] == [str(file) for file in files[:16]]
+    assert found[3].mtime == 1_700_000_000 - 3
+    assert {judge(one.source).complete.state for one in found} == {State.COMPLETE}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_vmlinux(tmp_path, shell):
+    for number, data in enumerate((image(), image(notes_in="sections"), image(dwarf=False), image(wide=False))):
+        file = tmp_path / f"vmlinux{number}"
+        file.write_bytes(data)
+        (evidence,) = vmcore_evidence.parse(run(shell, "vmlinux_evidence", file))
+        assert vmlinux.read(evidence.source) == vmlinux.read(Memory(data))
+
+
+def test_nothing_is_printed_of_what_is_no_file(tmp_path):
+    assert run("dash", "vmcore_evidence", tmp_path / "missing") == ""
+    assert run("dash", "vmcore_evidence") == ""
+    assert run("dash", "vmcore_evidence", tmp_path) == ""
+
+
+def test_numbers_too_large_for_the_shell_end_the_search(tmp_path):
+    data = bytearray(kdump())
+    for at in (4096 + 32, 4096 + 48, 16384):  # VMCOREINFO, notes, first descriptor
+        struct.pack_into("<Q", data, at, 1 << 63 | 5)
+    assert_same_verdict(tmp_path, "dash", {"large": bytes(data)})
+
+
+@pytest.mark.parametrize("text", ["@0 00", "file x\nsize -1", "file x\n@0 0", "file x\nhello"])
+def test_what_is_no_evidence(text):
+    with pytest.raises(Unreadable):
+        vmcore_evidence.parse(text)
