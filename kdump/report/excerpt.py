@@ -1,0 +1,91 @@
+"""Evidence cut to a size that a report can hold: head and tail of what was read, and how much was left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..transcript import Reading, sanitise
+
+LINES = 40
+COLUMNS = 400
+_HEAD = 0.6  # the share of a long output that is shown from its beginning
+
+# Dump targets and repositories may be configured as scheme://user:password@host.
+_PASSWORD_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s@]+(?=@)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """One reading, bounded, safe to show. ``left_out``: how many lines of output are missing in the middle."""
+
+    command: str
+    output: str
+    errors: str
+    status: int
+    left_out: int
+
+
+def mask(text: str) -> str:
+    """The text without passwords in URLs.
+
+    >>> mask("nfs://dump:s3cret@store/crash")
+    'nfs://dump:***@store/crash'
+    """
+    return _PASSWORD_IN_URL.sub(r"\1***", text)
+
+
+def excerpts(readings: Sequence[Reading], budget: int, lines: int = LINES) -> Iterator[Excerpt]:
+    """The readings, at most ``lines`` lines each and about ``budget`` characters all together.
+
+    Each reading gets an equal share of what is left, so that one long output does not hide the others.
+    """
+    for number, reading in enumerate(readings):
+        share = max(budget, 0) // (len(readings) - number)
+        made = _excerpt(reading, share, lines)
+        budget -= len(made.command) + len(made.output) + len(made.errors)
+        yield made
+
+
+def _excerpt(reading: Reading, share: int, lines: int) -> Excerpt:
+    command = _clip(reading.command, COLUMNS)
+    errors, _ = _shorten(reading.errors, share // 4 + 120, 8)
+    output, left_out = _shorten(reading.text, max(share - len(command) - len(errors), 120), lines)
+    return Excerpt(command, output, errors, reading.status, left_out)
+
+
+def _shorten(text: str, share: int, lines: int) -> tuple[str, int]:
+    whole = text.split("\n") if text else []
+    if len(whole) <= lines:
+        rows = [_clip(line, COLUMNS) for line in whole]
+        if sum(map(len, rows)) + len(rows) <= share:
+            return "\n".join(rows), 0
+    head = _fit(whole[: max(int(lines * _HEAD), 1)], share * _HEAD)
+    rest = whole[len(head) :][-max(lines - len(head), 1) :]
+    tail = _fit(rest[::-1], share * (1 - _HEAD))[::-1]
+    left_out = len(whole) - len(head) - len(tail)
+    middle = [f"… {left_out} line{'s' if left_out != 1 else ''} left out …"] if left_out else []
+    return "\n".join([*head, *middle, *tail]), left_out
+
+
+def _fit(lines: Sequence[str], size: float) -> list[str]:
+    kept: list[str] = []
+    for line in lines:
+        line = _clip(line, COLUMNS)
+        size -= len(line) + 1
+        if size < 0 and kept:
+            break
+        kept.append(line if size >= 0 else _clip(line, max(int(size + len(line)), 40)))
+    return kept
+
+
+def _clip(line: str, columns: int) -> str:
+    # cut before cleaning: a line of a megabyte must not cost a megabyte of work
+    line = mask(sanitise(line[: columns * 2]))
+    return line if len(line) <= columns else f"{line[:columns]}…"
+
+
+def render(excerpt: Excerpt) -> str:
+    """An excerpt as the transcript shows it."""
+    return Reading(excerpt.command, excerpt.output, excerpt.errors, excerpt.status).render()

@@ -1,0 +1,276 @@
+"""The HTML report: pytest-html's page, in the words of this suite. One file that can be mailed.
+
+pytest-html 4.2 writes test ids, cells, extras and environment values as raw markup, keeps its rows as data from which
+its script draws the table, and knows a row's outcome by a regular expression over the row's first cell. So:
+
+- whatever we hand over comes from templates that escape by themselves, or is a constant;
+- each cell is led by a comment that holds the cell's sort key (and pytest-html's own outcome word), which the regular
+  expression finds and no reader sees;
+- what pytest-html has no hook for (labels, order, the file's name) is set on its report data before it is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any, Protocol
+
+import jinja2
+import pytest
+from pytest_metadata.plugin import metadata_key  # type: ignore[import-untyped]
+
+from .. import __version__
+from ..cause import Stage
+from . import excerpt
+from .collector import finding_of
+from .model import Answer, Finding, Run, State, describe, first_sentence
+
+DEFAULT = Path("reports") / "kdump-acceptance.html"
+TITLE = "kdump acceptance report"
+COLUMNS = ("verdict", "host", "stage", "cause", "seen")
+
+# pytest-html's page takes 4 s to load with 5,000 rows and 20 s with 20,000: of larger runs it shows what is not green.
+MOST_ROWS = 3000
+# Characters of evidence per row: enough for the configuration files and the journal's last words.
+EVIDENCE = 8192
+EVIDENCE_OF_GREEN = 3072
+# With so few hosts, the matrix has room for the causes' titles beside their ids.
+FEW_HOSTS = 6
+
+# pytest-html's outcome, how the filter calls it, and how it is known to us
+_LABELS = {
+    "failed": "present",
+    "error": "could not determine",
+    "xfailed": "present, waived",
+    "xpassed": "absent although waived",
+    "passed": "absent",
+    "skipped": "not applicable",
+    "rerun": "repeated",
+    "retried": "tried again",
+}
+_OUTCOMES = {
+    State.PRESENT: "Failed",
+    State.UNDETERMINED: "Error",
+    State.WAIVED: "XFailed",
+    State.ABSENT: "Passed",
+    State.NOT_APPLICABLE: "Skipped",
+}
+
+
+class ReportData(Protocol):
+    """What we use of pytest-html's own data."""
+
+    title: str
+    outcomes: dict[str, dict[str, Any]]
+
+    def set_data(self, key: str, value: Any) -> None: ...
+
+
+def prepare(config: pytest.Config) -> bool:
+    """Give pytest-html its options before it reads them: a default file, and all in that one file.
+
+    Returns whether there will be a report (pytest-html may be switched off). Raises :class:`pytest.UsageError` when
+    the file cannot be written.
+    """
+    if not hasattr(config.option, "htmlpath"):
+        return False
+    asked = config.option.htmlpath
+    path = Path(os.path.expandvars(asked)).expanduser() if asked else config.rootpath / DEFAULT
+    config.option.htmlpath = str(path)
+    config.option.self_contained_html = True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"the HTML report cannot be written to {path} ({error.strerror}): name a file of yours with --html=FILE"
+        ) from error
+    return True
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(State=State, Answer=Answer, Stage=Stage)
+    environment.filters.update(first_sentence=first_sentence, describe=describe, is_link=_is_link)
+    return environment
+
+
+def _is_link(reference: str) -> bool:
+    return reference.startswith(("https://", "http://"))
+
+
+def summary(run: Run, rows_left_out: int = 0) -> str:
+    """The report's top as markup: the verdict first, then the hosts, then the matrix."""
+    reports = run.reports()
+    return (
+        _templates()
+        .get_template("summary.html")
+        .render(
+            run=run,
+            reports=reports,
+            answers=run.answers(),
+            counts=run.counts(),
+            causes=run.causes(),
+            matrix=run.matrix(),
+            few=len(reports) <= FEW_HOSTS,
+            rows_left_out=rows_left_out,
+        )
+    )
+
+
+def filters(run: Run) -> str:
+    """The controls above the rows, and the page's script."""
+    return _templates().get_template("filters.html").render(run=run)
+
+
+def details(finding: Finding) -> str:
+    """An unfolded row as markup."""
+    budget = EVIDENCE_OF_GREEN if finding.state in (State.ABSENT, State.NOT_APPLICABLE) else EVIDENCE
+    return (
+        _templates()
+        .get_template("details.html")
+        .render(finding=finding, evidence=list(excerpt.excerpts(finding.evidence, budget)), render=excerpt.render)
+    )
+
+
+def row(finding: Finding) -> list[str]:
+    """The cells of a finding's row, in the order of :func:`header`."""
+    cause = finding.cause
+    stage = cause.stage if cause else None
+    keys = {
+        "verdict": str(finding.state.order),
+        "host": finding.host,
+        "stage": str(stage.order) if stage else "9",
+        "cause": cause.id if cause else finding.check,
+        "seen": finding.headline,
+    }
+    shown = _templates().get_template("row.html").module
+    cells = [_hidden("result", _OUTCOMES[finding.state]), _hidden("testId", finding.nodeid)]
+    return cells + [_hidden(name, key) + str(getattr(shown, name)(finding)) for name, key in keys.items()]
+
+
+def header() -> list[str]:
+    """The table's header cells."""
+    titles = {"verdict": "Verdict", "host": "Host", "stage": "Stage", "cause": "Cause", "seen": "What was seen"}
+    shown = [f'<th class="sortable" scope="col" data-column-type="{name}">{titles[name]}</th>' for name in COLUMNS]
+    return ["<!-- sortable -->", "<!-- sortable -->", *shown]
+
+
+def _hidden(name: str, key: str) -> str:
+    """What pytest-html's regular expressions look for, where no reader sees it."""
+    return f'<!--<td class="col-{name}">{escape(" ".join(key.split()))}</td>-->'
+
+
+class Page:
+    """Hooks of pytest and pytest-html that make its page ours."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self._config, self._run = config, run
+        self._dead: set[str] = set()
+        self._selected = 0
+        self._left_out = 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Replace the environment, which lists what a CI server's variables hold, by what a reader needs."""
+        asked = {str(key): str(value) for key, value in self._config.option.metadata}
+        environment = self._config.stash[metadata_key]
+        plugins = environment.get("Plugins", {})
+        environment.clear()
+        ours = {
+            "kdump acceptance suite": __version__,
+            "Controller": f"Python {platform.python_version()} on {platform.platform()}",
+            "pytest": pytest.__version__,
+            "Plugins": ", ".join(f"{name} {version}" for name, version in sorted(plugins.items())),
+        }
+        environment.update({escape(key): escape(value) for key, value in {**ours, **asked}.items()})
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._selected = len(session.items)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        finding = finding_of(report)
+        if finding is not None:
+            content = details(finding)
+            report.extras = [  # type: ignore[attr-defined]
+                {"name": "", "format_type": "html", "content": content, "mime_type": None, "extension": "html"}
+            ]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_report_title(self, report: ReportData) -> None:
+        report.title = TITLE
+        report.set_data("initialSort", "verdict")
+        report.set_data("renderCollapsed", ["all"])
+        for outcome, label in _LABELS.items():
+            if outcome in report.outcomes:
+                report.outcomes[outcome]["label"] = label
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        cells[:] = header()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_row(self, report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
+        finding = finding_of(report)
+        if finding is None:
+            cells[:] = _row_of_another(report, cells[0])
+        elif self._is_dropped(finding):
+            cells.clear()
+        else:
+            cells[:] = row(finding)
+
+    def _is_dropped(self, finding: Finding) -> bool:
+        """A dead host has one row, whatever the number of tests; of very large runs what is green is left out."""
+        host = self._run.hosts.get(finding.host)
+        if host is not None and not host.reached:
+            if finding.host in self._dead:
+                return True
+            self._dead.add(finding.host)
+            return False
+        if self._selected > MOST_ROWS and finding.state in (State.ABSENT, State.NOT_APPLICABLE):
+            self._left_out += 1
+            return True
+        return False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_html(self, report: pytest.TestReport | pytest.CollectReport, data: list[str]) -> None:
+        """The details say what was seen; the log is for what a test printed, and for trouble of the suite itself."""
+        finding = finding_of(report)
+        longrepr = getattr(report, "longrepr", None)
+        if finding is not None and (longrepr is None or isinstance(longrepr, str | tuple)):
+            del data[: 1 if longrepr is not None and report.longreprtext else 0]
+            if not report.sections:
+                data.clear()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str], summary: list[str]) -> None:
+        prefix.append(globals()["summary"](self._run, self._left_out))
+        summary.append(filters(self._run))
+
+
+def _row_of_another(report: pytest.TestReport | pytest.CollectReport, result: str) -> list[str]:
+    """The row of what is no finding: a file that cannot be collected, a test that is not about a host."""
+    outcome = result.removeprefix('<td class="col-result">').removesuffix("</td>")
+    words = f"{_LABELS.get(outcome.lower(), outcome)} ({outcome.lower()})"
+    cells = {"verdict": words, "host": "–", "stage": "–", "cause": report.nodeid, "seen": "a test of no host"}
+    state = {"failed": State.PRESENT, "error": State.UNDETERMINED, "passed": State.ABSENT}.get(
+        outcome.lower(), State.NOT_APPLICABLE
+    )
+    keys = {name: str(state.order) if name == "verdict" else text for name, text in cells.items()}
+    shown = [
+        f'{_hidden(name, keys[name])}<td class="col-{name} state-{state.slug}">{escape(text)}</td>'
+        for name, text in cells.items()
+    ]
+    return [_hidden("result", outcome), _hidden("testId", report.nodeid), *shown]

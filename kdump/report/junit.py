@@ -1,0 +1,47 @@
+"""JUnit: cause, stage, severity, verdict, evidence and remediation as properties of each test case.
+
+pytest writes a cause that could not be determined as ``<error>`` and one that is not applicable as ``<skipped>``,
+each with its reason. Properties are taken from the item when its teardown is reported, so they must be there by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from . import excerpt
+from .collector import finding_of
+from .model import Finding
+
+EVIDENCE = 4096  # characters per test case
+
+
+def properties(finding: Finding) -> list[tuple[str, str]]:
+    """The properties of a finding, in a stable order."""
+    cause = finding.cause
+    named = [("host", finding.host), ("verdict", finding.verdict.value), ("check", finding.check)]
+    if cause is not None:
+        named += [("cause", cause.id), ("stage", cause.stage.value), ("severity", cause.severity.value)]
+        named += [("remediation", " ".join(cause.remediation.split()))]
+    if finding.waiver is not None:
+        waiver = finding.waiver
+        named += [("waiver", f"{waiver.justification} ({waiver.owner}, until {waiver.expires.isoformat()})")]
+    shown = "\n".join(map(excerpt.render, excerpt.excerpts(finding.evidence, EVIDENCE)))
+    return [*named, ("evidence", shown)]
+
+
+class Properties:
+    """Puts the properties on the item where a JUnit file is asked for."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._wanted = bool(getattr(config.option, "xmlpath", None))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        report = yield
+        finding = finding_of(report)
+        if self._wanted and finding is not None:
+            item.user_properties += properties(finding)
+        return report

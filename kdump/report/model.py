@@ -1,0 +1,307 @@
+"""A run, as every report sees it: who was asked, what was found, and what that amounts to. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum, IntEnum
+
+from ..cause import Cause, Severity, Stage
+from ..transcript import Reading
+from ..verdict import Verdict
+
+
+class ExitStatus(IntEnum):
+    """What a run tells the shell. 0 to 4 are pytest's own numbers, with the same meaning."""
+
+    HEALTHY = 0
+    PRESENT = 1
+    INTERRUPTED = 2
+    INTERNAL = 3
+    USAGE = 4
+    INCOMPLETE = 6
+
+
+_PYTEST_NOTHING_COLLECTED = 5
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A present cause that somebody accepted until a day. It counts up to and including ``expires``."""
+
+    justification: str
+    owner: str
+    expires: date
+
+
+class State(Enum):
+    """How a finding counts: its verdict, where a present cause may be waived. In order: the worst first."""
+
+    PRESENT = "present"
+    UNDETERMINED = "could not determine"
+    WAIVED = "present, waived"
+    ABSENT = "absent"
+    NOT_APPLICABLE = "not applicable"
+
+    @property
+    def order(self) -> int:
+        return list(State).index(self)
+
+    @property
+    def symbol(self) -> str:
+        """One character that tells the states apart without colour."""
+        return _SYMBOLS[self]
+
+    @property
+    def slug(self) -> str:
+        """The state as a word for CSS classes."""
+        return self.name.lower().replace("_", "-")
+
+
+_SYMBOLS = {
+    State.PRESENT: "✗",
+    State.UNDETERMINED: "?",
+    State.WAIVED: "⚑",
+    State.ABSENT: "✓",
+    State.NOT_APPLICABLE: "–",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One test on one host.
+
+    ``check``: the healthy property in words. ``seen``: what was seen (the assertion's message, or the reason why
+    nothing could be judged), one line first, details after. ``evidence``: the readings behind the test's arguments.
+    ``duration`` in seconds.
+    """
+
+    host: str
+    nodeid: str
+    cause: Cause | None
+    check: str
+    verdict: Verdict
+    seen: str = ""
+    evidence: tuple[Reading, ...] = ()
+    waiver: Waiver | None = None
+    duration: float = 0.0
+
+    @property
+    def state(self) -> State:
+        if self.verdict is Verdict.PRESENT and self.waiver is not None:
+            return State.WAIVED
+        return State(self.verdict.value)
+
+    @property
+    def headline(self) -> str:
+        """The first line of what was seen; of an absent cause, which often has none, the healthy property."""
+        return self.seen.strip().split("\n")[0] or self.check
+
+    @property
+    def details(self) -> str:
+        """What was seen after the first line."""
+        return self.seen.strip().partition("\n")[2].strip("\n")
+
+
+@dataclass(frozen=True)
+class HostState:
+    """How a host was met. ``problem``: one sentence when it could not be asked. ``taken_at``: ISO 8601, by its clock."""
+
+    name: str
+    reached: bool = True
+    problem: str = ""
+    taken_at: str = ""
+    kernel_release: str = ""
+    flavour: str = ""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The circumstances of a run. ``duration`` in seconds; ``command_line`` and ``options`` without secrets."""
+
+    started: datetime
+    who: str
+    suite_version: str
+    command_line: str
+    duration: float = 0.0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class Answer(Enum):
+    """What a host's findings amount to, the worst first."""
+
+    WOULD_NOT_DUMP = "would not dump"
+    WOULD_DUMP_BADLY = "would dump, but not usably"
+    UNREACHABLE = "unreachable"
+    UNDETERMINED = "could not determine"
+    WOULD_DUMP = "would dump"
+    NOTHING_JUDGED = "nothing was judged"
+
+    @property
+    def order(self) -> int:
+        return list(Answer).index(self)
+
+    @property
+    def state(self) -> State:
+        """The state whose colour and symbol fit."""
+        return {
+            Answer.WOULD_NOT_DUMP: State.PRESENT,
+            Answer.WOULD_DUMP_BADLY: State.PRESENT,
+            Answer.WOULD_DUMP: State.ABSENT,
+        }.get(self, State.UNDETERMINED)
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """One host's findings, and what they amount to."""
+
+    host: HostState
+    findings: tuple[Finding, ...]
+
+    @property
+    def answer(self) -> Answer:
+        if not self.host.reached:
+            return Answer.UNREACHABLE
+        present = [finding for finding in self.findings if finding.state is State.PRESENT]
+        if present:
+            lost = {finding.cause.severity if finding.cause else Severity.NO_VMCORE for finding in present}
+            return Answer.WOULD_NOT_DUMP if Severity.NO_VMCORE in lost else Answer.WOULD_DUMP_BADLY
+        states = {finding.state for finding in self.findings}
+        if State.UNDETERMINED in states:
+            return Answer.UNDETERMINED
+        return Answer.WOULD_DUMP if states & {State.ABSENT, State.WAIVED} else Answer.NOTHING_JUDGED
+
+    @property
+    def first_failing(self) -> Finding | None:
+        """The present cause that bites first in a dump's life; within a stage the one that loses most."""
+        present = [finding for finding in self.findings if finding.state is State.PRESENT]
+        return min(present, key=_place, default=None)
+
+    @property
+    def first_undetermined(self) -> Finding | None:
+        unknown = [finding for finding in self.findings if finding.state is State.UNDETERMINED]
+        return min(unknown, key=_place, default=None)
+
+    def causes(self) -> dict[State, list[str]]:
+        """The ids of the causes by their worst state, worst state first."""
+        worst = {cause.id: worst_of(self.of(cause)) for cause in causes_of(self.findings)}
+        return {state: ids for state in State if (ids := [id for id, one in worst.items() if one is state])}
+
+    def of(self, cause: Cause) -> list[Finding]:
+        return [finding for finding in self.findings if finding.cause and finding.cause.id == cause.id]
+
+    def stage(self, stage: Stage) -> State | None:
+        """The worst state of a stage's causes; None where none was judged."""
+        return worst_of(finding for finding in self.findings if finding.cause and finding.cause.stage is stage)
+
+    @property
+    def summary(self) -> str:
+        """What the host's findings amount to, in one line, without its name."""
+        if self.answer is Answer.UNREACHABLE:
+            return f"{self.answer.value}: {self.host.problem}"
+        first = self.first_failing
+        if first is not None:
+            others = len(self.causes().get(State.PRESENT, ())) - 1
+            more = f" (and {others} more present)" if others > 0 else ""
+            return f"{self.answer.value}: {describe(first)}{more}"
+        unknown = self.first_undetermined
+        if unknown is not None:
+            others = len(self.causes().get(State.UNDETERMINED, ())) - 1
+            more = f" (and {others} more)" if others > 0 else ""
+            subject = f"{unknown.cause.id} – " if unknown.cause else ""
+            return f"{self.answer.value}: {subject}{unknown.headline}{more}"
+        counted = ", ".join(f"{len(ids)} {state.value}" for state, ids in self.causes().items())
+        return f"{self.answer.value} ({counted.replace(' ', ' causes ', 1)})" if counted else self.answer.value
+
+
+def describe(finding: Finding) -> str:
+    """Stage, cause and fix of a finding in one line; what was seen, for a test that belongs to no cause."""
+    if finding.cause is None:
+        return f"{finding.check} – {finding.headline}"
+    return f"{finding.cause.stage.value} – {finding.cause.id} – {first_sentence(finding.cause.remediation)}"
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text that may run over lines, without its full stop.
+
+    >>> first_sentence("Add crashkernel=256M to\\nthe command line. Then reboot.")
+    'Add crashkernel=256M to the command line'
+    """
+    words = " ".join(text.split())
+    return words.partition(". ")[0].rstrip(".")
+
+
+def worst_of(findings: Iterable[Finding]) -> State | None:
+    """The worst state among findings; None when there are none."""
+    return min((finding.state for finding in findings), key=lambda state: state.order, default=None)
+
+
+def causes_of(findings: Iterable[Finding]) -> list[Cause]:
+    """The causes of findings, each once, in the order of a dump's life."""
+    found = {finding.cause.id: finding.cause for finding in findings if finding.cause}
+    return sorted(found.values(), key=lambda cause: cause.stage.order)
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    if finding.cause is None:
+        return len(Stage), 0
+    return finding.cause.stage.order, list(Severity).index(finding.cause.severity)
+
+
+@dataclass
+class Run:
+    """All that one run learnt. ``hosts`` in the order they were asked for.
+
+    ``failures`` and ``errors`` count tests that gave no finding (they are not about a host) and failed.
+    """
+
+    info: RunInfo
+    hosts: dict[str, HostState] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    failures: int = 0
+    errors: int = 0
+
+    def reports(self) -> list[HostReport]:
+        """One report per host, in the order of :attr:`hosts`."""
+        of_host: dict[str, list[Finding]] = {name: [] for name in self.hosts}
+        for finding in self.findings:
+            of_host.setdefault(finding.host, []).append(finding)
+        return [HostReport(self.hosts.get(name, HostState(name)), tuple(findings)) for name, findings in of_host.items()]
+
+    def causes(self) -> list[Cause]:
+        return causes_of(self.findings)
+
+    def counts(self) -> dict[State, int]:
+        """How many findings are in each state; every state is there, the worst first."""
+        counted = Counter(finding.state for finding in self.findings)
+        return {state: counted[state] for state in State}
+
+    def answers(self) -> dict[Answer, int]:
+        """How many hosts give each answer, the worst first; answers that no host gave are left out."""
+        counted = Counter(report.answer for report in self.reports())
+        return {answer: counted[answer] for answer in Answer if counted[answer]}
+
+    def matrix(self) -> dict[tuple[str, str], State]:
+        """The worst state per (host name, cause id)."""
+        worst: dict[tuple[str, str], State] = {}
+        for finding in self.findings:
+            if finding.cause is not None:
+                cell = (finding.host, finding.cause.id)
+                worst[cell] = min(worst.get(cell, finding.state), finding.state, key=lambda state: state.order)
+        return worst
+
+    def exit_status(self, pytest_status: int) -> int:
+        """The run's exit status, from what was found and from pytest's own."""
+        if pytest_status == _PYTEST_NOTHING_COLLECTED:
+            return ExitStatus.USAGE
+        if pytest_status not in (ExitStatus.HEALTHY, ExitStatus.PRESENT):
+            return pytest_status
+        counted = self.counts()
+        if counted[State.PRESENT] or self.failures:
+            return ExitStatus.PRESENT
+        unreached = any(not host.reached for host in self.hosts.values())
+        if counted[State.UNDETERMINED] or self.errors or unreached or pytest_status:
+            return ExitStatus.INCOMPLETE
+        return ExitStatus.HEALTHY

@@ -1,0 +1,161 @@
+"""The terminal: one letter per test, what is wrong with its fix, then one line per host."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from ..transcript import sanitise
+from .collector import finding_of
+from .model import Answer, Finding, HostReport, Run, State, causes_of
+
+LETTERS = {
+    State.PRESENT: ("P", {"red": True, "bold": True}),
+    State.UNDETERMINED: ("?", {"yellow": True, "bold": True}),
+    State.WAIVED: ("w", {"yellow": True}),
+    State.ABSENT: (".", {"green": True}),
+    State.NOT_APPLICABLE: ("n", {"light": True}),
+}
+LEGEND = ". absent  P present  ? could not determine  n not applicable"
+# With more hosts than this, only those that are not healthy are named, and details are left to -v and the HTML report.
+FEW = 40
+SECTION = "findings"
+
+Line = tuple[str, dict[str, bool]]
+
+
+class Terminal:
+    """Speaks of verdicts where pytest speaks of passed and failed. All host text in a run is sanitised already."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self._config, self._run = config, run
+        self._names_width = 0
+        self._named = ""
+
+    @property
+    def _reporter(self) -> TerminalReporter | None:
+        found: TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
+        return found
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        finding = finding_of(report)
+        if finding is None:
+            return None
+        letter, markup = LETTERS[finding.state]
+        return finding.state.value, letter, (finding.state.value.upper(), markup)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Lead the letters by the host's name instead of the file's, as long as that reads as a table."""
+        reporter = self._reporter
+        names = {_host_of(item) for item in session.items}
+        if reporter is None or reporter.verbosity != 0 or self._config.option.collectonly or "" in names:
+            return
+        if 0 < len(names) <= FEW:
+            self._names_width = max(map(len, names))
+            reporter.showfspath = False
+            reporter.write_line(LEGEND)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        finding = finding_of(report)
+        if self._names_width and finding is not None and finding.host != self._named and self._reporter is not None:
+            if self._named:
+                self._reporter.write_line("")
+            self._named = finding.host
+            self._reporter.write(f"{finding.host:<{self._names_width}}  ")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        verbosity = terminalreporter.verbosity
+        reports = self._run.reports()
+        if terminalreporter.no_summary or verbosity < -1 or not reports:
+            return
+        few = len(reports) <= FEW
+        width = min(max(terminalreporter._tw.fullwidth, 60), 120)
+        if verbosity > 0 or (verbosity == 0 and few):
+            lines = [line for report in reports for line in details(report, width, reasons=verbosity > 0)]
+            if lines:
+                terminalreporter.section(SECTION)
+                _write(terminalreporter, lines)
+        if verbosity >= 0:
+            terminalreporter.section("hosts")
+        else:
+            terminalreporter.ensure_newline()
+        _write(terminalreporter, hosts(reports, everyone=few or verbosity > 0))
+
+
+def hosts(reports: list[HostReport], *, everyone: bool) -> Iterator[Line]:
+    """One line per host; the healthy ones in one line together unless ``everyone`` is to be named."""
+    named = [report for report in reports if everyone or report.answer is not Answer.WOULD_DUMP]
+    width = max((len(report.host.name) for report in named), default=0)
+    for report in named:
+        yield f"{report.host.name:<{width}}  {report.summary}", _MARKUP[report.answer.state]
+    if len(named) < len(reports):
+        others = "other hosts" if named else "hosts"
+        yield f"{len(reports) - len(named)} {others} {Answer.WOULD_DUMP.value}", _MARKUP[State.ABSENT]
+
+
+def details(report: HostReport, width: int, *, reasons: bool) -> Iterator[Line]:
+    """What was seen of a host's present causes with their fixes, and why others could not be determined.
+
+    ``reasons``: also why causes are not applicable. A host that was not reached has nothing but its one line.
+    """
+    if not report.host.reached:
+        return
+    name = report.host.name
+    for state in (State.PRESENT, State.WAIVED):
+        found = [finding for finding in report.findings if finding.state is state]
+        for cause in causes_of(found):
+            yield f"{name}  {state.value.upper()}  {cause.id}  ({cause.stage.value}: {cause.severity.value})", LETTERS[state][1]
+            for finding in found:
+                if finding.cause == cause:
+                    yield from _wrapped(finding.seen or finding.check, width)
+                    if finding.waiver is not None:
+                        yield from _wrapped(f"waived: {finding.waiver.justification}", width)
+            yield from _wrapped(f"Fix: {' '.join(cause.remediation.split())}", width)
+            yield from ((f"    {reference}", {}) for reference in cause.references[:1])
+        for finding in found:
+            if finding.cause is None:
+                yield f"{name}  {state.value.upper()}  {finding.check}", LETTERS[state][1]
+                yield from _wrapped(finding.seen, width)
+    shown = (State.UNDETERMINED, State.NOT_APPLICABLE) if reasons else (State.UNDETERMINED,)
+    for state in shown:
+        for reason, subjects in _by_reason(report.findings, state).items():
+            yield f"{name}  {state.value.upper()}  {', '.join(subjects)}", LETTERS[state][1]
+            yield from _wrapped(reason, width)
+
+
+def _by_reason(findings: Iterable[Finding], state: State) -> dict[str, list[str]]:
+    grouped: dict[str, dict[str, None]] = {}
+    for finding in findings:
+        if finding.state is state:
+            grouped.setdefault(finding.seen, {})[finding.cause.id if finding.cause else finding.check] = None
+    return {reason: list(subjects) for reason, subjects in grouped.items()}
+
+
+def _wrapped(text: str, width: int, most: int = 30) -> Iterator[Line]:
+    lines = text.strip().split("\n")
+    for line in lines[:most]:
+        for row in textwrap.wrap(line, width - 4, break_on_hyphens=False, break_long_words=False) or [""]:
+            yield f"    {row}", {}
+    if len(lines) > most:
+        yield f"    … {len(lines) - most} more lines: see the HTML report", {}
+
+
+_MARKUP = {state: {key: on for key, on in LETTERS[state][1].items() if key != "bold"} for state in State}
+
+
+def _write(reporter: TerminalReporter, lines: Iterable[Line]) -> None:
+    for line, markup in lines:
+        reporter.write_line(sanitise(line), **markup)
+
+
+def _host_of(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return str(getattr(callspec.params.get("target"), "name", "")) if callspec else ""
