@@ -1,0 +1,54 @@
+"""Memory, processors and pages of the host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..fact import fact
+from ..parsers.iomem import AddressMap
+
+
+def meminfo_bytes(text: str) -> Mapping[str, int]:
+    """``NAME: N kB`` lines, in bytes.
+
+    >>> meminfo_bytes("MemTotal:        1000 kB\\nHugePages_Total:       3")["MemTotal"]
+    1024000
+    """
+    found = dict(re.findall(r"^(\S+):\s+(\d+) kB$", text, re.MULTILINE))
+    if "MemTotal" not in found:
+        raise ValueError("there is no MemTotal")
+    return {name: int(number) << 10 for name, number in found.items()}
+
+
+def cpu_list(text: str) -> int:
+    """How many processors a list such as ``0-3,7`` names.
+
+    >>> cpu_list("0-3,7")
+    5
+    """
+    spans = [span.partition("-") for span in text.strip().split(",")]
+    return sum(int(last or first) - int(first) + 1 for first, _, last in spans)
+
+
+def module_sizes(text: str) -> Mapping[str, int]:
+    """``/proc/modules``: module → bytes it takes.
+
+    >>> module_sizes("virtio_blk 32768 3 - Live 0xffffffffc0a4b000")
+    {'virtio_blk': 32768}
+    """
+    return {name: int(size) for name, size, *_ in map(str.split, text.splitlines())}
+
+
+meminfo = fact("meminfo", "cat /proc/meminfo", meminfo_bytes)
+possible_cpus = fact("possible_cpus", "cat /sys/devices/system/cpu/possible", cpu_list)
+page_size = fact("page_size", "getconf PAGESIZE", int)
+loaded_modules = fact("loaded_modules", "cat /proc/modules", module_sizes, absent={})
+# To ordinary users the kernel shows the ranges with zeros for addresses.
+address_map = fact(
+    "address_map",
+    "grep -E ' : (System RAM|Crash kernel|Kernel (code|rodata|data|bss))$' /proc/iomem",
+    AddressMap.parse,
+    statuses=(0, 1),
+    root=True,
+)

@@ -1,0 +1,31 @@
+# POSIX sh. The memory reserved for the capture kernel.
+
+# crash_size: bytes reserved. The kernel answers "busy" while a capture kernel is being loaded (kernel/ksysfs.c,
+# crash_get_memory_size()): ask again.
+crash_size() {
+    if [ ! -d /sys/kernel ]; then
+        echo "/sys is not mounted" >&2
+        return 65
+    fi
+    for _ in 1 2 3 4; do
+        size=$(first_of /sys/kernel/kexec/crash_size /sys/kernel/kexec_crash_size 2>&1) && status=0 || status=$?
+        case $size in
+        *busy*) sleep 1 ;;
+        *) break ;;
+        esac
+    done
+    if [ "$status" -eq 0 ]; then echo "$size"; else echo "$size" >&2; fi
+    return "$status"
+}
+
+# crashkernel_log: what the kernel logged about crashkernel= at boot, if that is still in its ring buffer.
+crashkernel_log() {
+    log=$(limit 5 dmesg 2>&1) && status=0 || status=$?
+    if [ "$status" -ne 0 ]; then
+        echo "$log" | tail -n 1 >&2
+        return "$status"
+    fi
+    # the ring buffer's first lines may be gone: then the command line that the kernel logs first is not there
+    printf '%s\n' "$log" | grep -iE 'crash ?kernel|^(\[[^]]*\] *)?Linux version' | head -n 40 | cut -c 1-400
+    return 0
+}
