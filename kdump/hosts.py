@@ -96,6 +96,8 @@ def targets(host_specs: Iterable[str], **options: Any) -> list[Target]:
     for spec in host_specs:
         for backend in _backends(spec, options):
             name = _display_name(spec, backend)
+            if name in found and isinstance(backend, RecordingBackend):  # two folders with files of the same name
+                name = str(backend.path)
             if name in found:
                 raise BadHosts(f"the host {name!r} is selected twice (by {spec!r} and by another part of --hosts)")
             found[name] = Target(name, backend, Host(backend))
@@ -129,7 +131,9 @@ def _made_by_class(scheme: str, spec: str, options: dict[str, Any]) -> list[Base
 
 def _display_name(spec: str, backend: BaseBackend) -> str:
     scheme, separator, rest = spec.partition("://")
-    if scheme == "ansible":
+    if isinstance(backend, RecordingBackend):
+        name = backend.path.name.removesuffix(".transcript")
+    elif scheme == "ansible":
         name = str(backend.hostname)
     elif not separator or scheme in ("ssh", "paramiko", "safe-ssh"):
         name = urllib.parse.unquote(rest or spec).partition("?")[0]

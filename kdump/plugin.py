@@ -22,8 +22,6 @@ from .report.circumstances import describe
 from .report.model import HostState, Run
 from .verdict import CouldNotDetermine
 
-pytest_plugins = catalogue.MODULES
-
 FORKS = 64  # more threads than this cost more in switching than they gain
 PROBE_DEADLINE = 60.0  # s; what can hang inside the probe is bounded to 20 s, the rest is for slow machines
 PROBE_CAP = 4 * MIB
@@ -43,7 +41,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--forks", type=int, default=FORKS, metavar="N", help=f"hosts asked at the same time ({FORKS})")
     report.add_options(group)
     group.addoption("--record", metavar="DIR", help="save each host's transcript in DIR, for --hosts=recording://FILE")
-    report.add_options(group)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     if option.forks < 1:
         raise pytest.UsageError("--forks must be at least 1")
+    for module in catalogue.modules():
+        config.pluginmanager.register(module, module.__name__)
     connection.register()
     connection.settings.configure(
         Settings(

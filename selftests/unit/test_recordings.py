@@ -30,7 +30,7 @@ def verdicts(tmp_path_factory):
     for case in ET.parse(junit).iter("testcase"):
         properties = {one.get("name"): one.get("value") for one in case.iter("property")}
         if "cause" in properties:
-            found[properties["host"].rpartition("/")[2]][properties["verdict"]].add(properties["cause"])
+            found[properties["host"]][properties["verdict"]].add(properties["cause"])
     return found
 
 
@@ -40,7 +40,7 @@ def test_is_judged_exactly(path, verdicts):
     assert remarks.get("source"), "a recording says where its lines come from"
     for verdict, remark in (("present", "expect"), ("could not determine", "undetermined")):
         wanted = {word.strip() for word in remarks.get(remark, "").split(",") if word.strip()}
-        assert verdicts[path.name][verdict] == wanted, verdict
+        assert verdicts[path.stem][verdict] == wanted, verdict
 
 
 def test_there_are_recordings_of_every_flavour():
