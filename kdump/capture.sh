@@ -160,7 +160,7 @@ listing_filter='
         if (kind == "file") { print "total", total + 0, paged + 0, entries + 0; print "next", up(at + 124, 4) }
         exit status
     }'
-listing_wanted='[.]ko([.](xz|gz|zst))?$|-root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|mount[.]nfs|cryptsetup|lvm|multipath|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab)'
+listing_wanted='[.]ko([.](xz|gz|zst))?$|(-|squash/)root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|mount[.]nfs|cryptsetup|lvm|multipath|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab)'
 
 list_segment() {
     listing=$({ unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet; echo "status $?"; } |
@@ -187,7 +187,7 @@ capture_image_listing() {
     printf '%s\n' "$contents"
     [ "$status" -eq 0 ] || return "$status"
     case $contents in
-    *-root.img*)
+    *root.img*)
         squashed=$(limit 15 lsinitrd "$image" 2>/dev/null | sed -n '/^Squashed content/,$p' |
             awk -v kind=squashed -v wanted="$listing_wanted" "$listing_filter")
         printf '%s\n' "${squashed:-squashed unlisted}"

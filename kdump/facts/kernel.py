@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..fact import fact
+from ..fact import derived, fact
+from ..verdict import CouldNotDetermine
 
 
 class CommandLine(tuple[str, ...]):
@@ -32,10 +33,10 @@ class CommandLine(tuple[str, ...]):
         return flag in self
 
 
-def kernel_config(text: str) -> Mapping[str, str]:
+def kernel_config_lines(text: str) -> Mapping[str, str]:
     """``CONFIG_X=y|m|value`` lines; what is "not set" is not in the mapping.
 
-    >>> kernel_config("CONFIG_KEXEC=y\\n# CONFIG_LOOP is not set")
+    >>> kernel_config_lines("CONFIG_KEXEC=y\\n# CONFIG_LOOP is not set")
     {'CONFIG_KEXEC': 'y'}
     """
     found = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_") and "=" in line)
@@ -45,3 +46,60 @@ def kernel_config(text: str) -> Mapping[str, str]:
 
 
 cmdline = fact("cmdline", "cat /proc/cmdline", CommandLine.parse)
+
+# The options that judgements ask for; the whole configuration would be 10,000 lines for each installed kernel.
+_OPTIONS = "|".join(
+    (
+        "ARM64_(4K|16K|64K)_PAGES",
+        "BLK_DEV_LOOP",
+        "CRASH_DUMP",
+        "EROFS_FS[A-Z0-9_]*",
+        "KEXEC[A-Z0-9_]*",
+        "OVERLAY_FS",
+        "PROC_(KCORE|VMCORE)",
+        "RANDOMIZE_BASE",
+        "RD_[A-Z0-9]+",
+        "SQUASHFS[A-Z0-9_]*",
+    )
+)
+
+
+def kernel_config_files(text: str) -> Mapping[str, Mapping[str, str]]:
+    """``FILE:CONFIG_X=y`` lines, by file.
+
+    >>> kernel_config_files("/boot/config-6.1:CONFIG_KEXEC=y")
+    {'/boot/config-6.1': {'CONFIG_KEXEC': 'y'}}
+    """
+    found: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        file, _, setting = line.partition(":")
+        option, _, value = setting.partition("=")
+        found.setdefault(file, {})[option] = value
+    return found
+
+
+kernel_configurations = fact(
+    "kernel_configurations", f"kernel_configs '{_OPTIONS}'", kernel_config_files, statuses=(0, 1), slow=True
+)
+
+
+def _config_of(release: str, files: Mapping[str, Mapping[str, str]], running: str) -> Mapping[str, str]:
+    own = (f"/boot/config-{release}", f"/lib/modules/{release}/config", *(("/proc/config.gz",) * (release == running)))
+    for file in own:
+        if file in files:
+            return files[file]
+    raise CouldNotDetermine(f"the configuration of kernel {release} is not installed (looked for {', '.join(own)})")
+
+
+@derived
+def kernel_config(kernel_configurations: Mapping[str, Mapping[str, str]], kernel_release: str) -> Mapping[str, str]:
+    """The running kernel's configuration, as far as judgements ask for it."""
+    return _config_of(kernel_release, kernel_configurations, kernel_release)
+
+
+@derived
+def kernel_config_of_capture(
+    kernel_configurations: Mapping[str, Mapping[str, str]], capture_release: str, kernel_release: str
+) -> Mapping[str, str]:
+    """The capture kernel's configuration, as far as judgements ask for it."""
+    return _config_of(capture_release, kernel_configurations, kernel_release)

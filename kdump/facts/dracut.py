@@ -1,0 +1,202 @@
+"""Whether the kdump initramfs is squashed, and what it takes for that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from ..fact import Maybe, derived, fact
+from ..flavour import Flavour
+from ..parsers.initramfs import Initramfs
+from ..parsers.squash_rules import SquashRules, squash_rules
+from ..verdict import CouldNotDetermine, NotApplicable
+from .modules import Availability, SquashModules
+
+installed_squash_rules = fact("installed_squash_rules", "squash_rules", squash_rules, statuses=(0, 1))
+squash_tools = fact(
+    "squash_tools",
+    "for tool in mksquashfs mkfs.erofs; do command -v $tool; done || :",
+    lambda text: frozenset(path.rpartition("/")[2] for path in text.split()),
+)
+dracut_args = fact(
+    "dracut_args",
+    "grep -hE '^[[:space:]]*dracut_args[[:space:]]' /etc/kdump.conf",
+    str,
+    statuses=(0, 1),
+    absent="",
+)
+
+# kdump-lib.sh have_compression_in_dracut_args()
+_COMPRESSION = re.compile(
+    r"(^|\s)--(gzip|bzip2|lzma|xz|lzo|lz4|zstd|no-compress|compress|squash-compressor)(=|\s|$)", re.MULTILINE
+)
+_OMITTED = re.compile(r"--omit[= ]+(\"[^\"]*\"|'[^']*'|\S+)")
+
+
+#: what a squashed image is made of; the file system that carries it may be erofs in squashfs's place
+ROLES = ("squashfs", "loop", "overlay")
+
+
+@dataclass(frozen=True)
+class SquashPlan:
+    """How the next image would be squashed: which dracut module does it, on which file system, by which rules."""
+
+    dracut_module: str
+    carrier: str
+    rules: SquashRules
+
+
+@derived
+def squash_plan(
+    flavour: Flavour,
+    maybe_installed_squash_rules: Maybe[SquashRules],
+    maybe_squash_tools: Maybe[frozenset[str]],
+    maybe_dracut_args: Maybe[str],
+) -> SquashPlan:
+    """What kdump-utils' mkdumprd and dracut would do on a rebuild. Not applicable where nothing would be squashed."""
+    if not flavour.may_squash:
+        raise NotApplicable(f"{flavour.name} never squashes its initramfs: it needs none of these modules")
+    rules, tools = maybe_installed_squash_rules.value, maybe_squash_tools.value
+    if not rules.dracut_modules:
+        raise NotApplicable("dracut has no squash module installed: the initramfs is not squashed")
+    if not rules.gate and not rules.yields_to_compression:
+        raise NotApplicable("this kdump-utils does not squash its initramfs")
+    arguments = maybe_dracut_args.value
+    if any("squash" in omitted.split() for omitted in _omitted(arguments)):
+        raise NotApplicable("dracut_args leaves squash out (--omit)")
+    if rules.yields_to_compression and _COMPRESSION.search(arguments):
+        raise NotApplicable("dracut_args names a compression: then the initramfs is not squashed")
+    # the order is mkdumprd's, and that of dracut's own choice (modules.d/87squash)
+    if "squash-squashfs" in rules.dracut_modules and "mksquashfs" in tools:
+        return SquashPlan("squash-squashfs", "squashfs", rules)
+    if "squash-erofs" in rules.dracut_modules and "mkfs.erofs" in tools:
+        return SquashPlan("squash-erofs", "erofs", rules)
+    if "mksquashfs" in tools:
+        return SquashPlan("squash", "squashfs", rules)
+    if rules.gate:
+        raise CouldNotDetermine("dracut is asked to squash, but neither mksquashfs nor mkfs.erofs is installed")
+    raise NotApplicable("neither mksquashfs nor mkfs.erofs is installed: the initramfs is not squashed")
+
+
+def _omitted(arguments: str) -> list[str]:
+    return [found.strip("\"'") for found in _OMITTED.findall(arguments)]
+
+
+class Outcome(Enum):
+    """What a module's state does to the next build."""
+
+    HARMLESS = "harmless"
+    UNSQUASHED = "harmless: the image is built without squash, and is larger"
+    FATAL = "the next build of the kdump initramfs fails, and then no capture kernel is loaded"
+    SILENT = "the next build succeeds without it, and the image then cannot mount its own root file system"
+    EITHER = "the next build fails, or makes an image that cannot mount its own root file system"
+
+
+@dataclass(frozen=True)
+class ModuleForecast:
+    name: str
+    state: Availability
+    outcome: Outcome
+
+    @property
+    def harmless(self) -> bool:
+        return self.outcome in (Outcome.HARMLESS, Outcome.UNSQUASHED)
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """The next build's outcome, by :data:`ROLES`."""
+
+    release: str
+    forecast: Mapping[str, ModuleForecast]
+
+
+@derived
+def squash_rebuild(squash_plan: SquashPlan, squash_modules: SquashModules) -> Rebuild:
+    """Predict the next build, module by module."""
+    names = {role: squash_plan.carrier if role == "squashfs" else role for role in ROLES}
+    states = {role: squash_modules.modules[name] for role, name in names.items()}
+    outcomes = predict(squash_plan.rules, states)
+    return Rebuild(
+        squash_modules.release,
+        {role: ModuleForecast(name, states[role], outcomes[role]) for role, name in names.items()},
+    )
+
+
+def predict(rules: SquashRules, states: Mapping[str, Availability]) -> Mapping[str, Outcome]:
+    """The outcome for each module, from the rules of the installed scripts."""
+    if rules.gate and not all(state.passes_modprobe for state in states.values()):
+        return {name: Outcome.HARMLESS if state.passes_modprobe else Outcome.UNSQUASHED for name, state in states.items()}
+    return {name: _outcome(rules, state) for name, state in states.items()}
+
+
+def _outcome(rules: SquashRules, state: Availability) -> Outcome:
+    if rules.insists_on_files and not state.file_exists:
+        return Outcome.FATAL
+    if state.file_exists or state is Availability.BUILT_IN:
+        return Outcome.HARMLESS
+    if state.passes_modprobe:
+        return Outcome.SILENT
+    return Outcome.FATAL if rules.checks_modules else Outcome.EITHER
+
+
+@dataclass(frozen=True)
+class SquashedImage:
+    """A squashed kdump initramfs: the module of each role, and those that it can get."""
+
+    path: str
+    modules: Mapping[str, str]
+    available: frozenset[str]
+
+
+@derived
+def squashed_image(
+    flavour: Flavour, maybe_initramfs: Maybe[Initramfs], maybe_squash_modules: Maybe[SquashModules]
+) -> SquashedImage:
+    """The image in use: it mounts its squash image with modules that lie beside it, or that the kernel has built in."""
+    if not flavour.may_squash:
+        raise NotApplicable(f"{flavour.name} never squashes its initramfs: it needs none of these modules")
+    image = maybe_initramfs.value
+    # squash/root.img up to dracut 050, then squash-root.img, squashfs-root.img or erofs-root.img
+    squash = [path for path in image.archive if path.endswith(("-root.img", "squash/root.img"))]
+    if not squash:
+        raise NotApplicable(f"{image.image.path} is not squashed: it needs none of these modules")
+    carrier = "erofs" if "erofs" in squash[0] else "squashfs"
+    modules = {role: carrier if role == "squashfs" else role for role in ROLES}
+    beside = {path.rpartition("/")[2].partition(".ko")[0] for path in image.archive if ".ko" in path}
+    if not beside.issuperset(modules.values()):
+        states = maybe_squash_modules.value.modules
+        beside |= {module for module in modules.values() if states[module] is Availability.BUILT_IN}
+    return SquashedImage(image.image.path, modules, frozenset(beside))
+
+
+# fs/squashfs/Kconfig, fs/erofs/Kconfig
+_DECOMPRESSORS = {
+    "squashfs": {
+        "gzip": "CONFIG_SQUASHFS_ZLIB",
+        "lz4": "CONFIG_SQUASHFS_LZ4",
+        "lzo": "CONFIG_SQUASHFS_LZO",
+        "xz": "CONFIG_SQUASHFS_XZ",
+        "zstd": "CONFIG_SQUASHFS_ZSTD",
+    },
+    "erofs": {"lzma": "CONFIG_EROFS_FS_ZIP_LZMA", "lz4": "CONFIG_EROFS_FS_ZIP", "lz4hc": "CONFIG_EROFS_FS_ZIP"},
+}
+
+
+@dataclass(frozen=True)
+class Compressor:
+    name: str
+    option: str
+    known_to_kernel: bool
+
+
+@derived
+def squash_compressor(squash_plan: SquashPlan, maybe_kernel_config_of_capture: Maybe[Mapping[str, str]]) -> Compressor:
+    """The compressor that kdump-utils names, and whether the capture kernel can undo it."""
+    name = squash_plan.rules.compressors.get(squash_plan.dracut_module)
+    option = _DECOMPRESSORS[squash_plan.carrier].get(name or "")
+    if name is None or option is None:
+        raise NotApplicable("kdump-utils names no compressor: the tool's own default is one that every kernel knows")
+    return Compressor(name, option, maybe_kernel_config_of_capture.value.get(option) == "y")

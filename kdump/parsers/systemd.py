@@ -1,0 +1,68 @@
+"""What systemctl and journalctl print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit; the words are systemd's own (systemctl(1), org.freedesktop.systemd1(5))."""
+
+    name: str
+    load: str
+    file: str
+    active: str
+    sub: str
+    result: str
+    condition: bool
+
+    @property
+    def exists(self) -> bool:
+        return self.load not in ("not-found", "")
+
+    @property
+    def skipped(self) -> bool:
+        """A condition kept it from starting; systemd does not call that a failure."""
+        return self.active == "inactive" and (not self.condition or self.result == "exec-condition")
+
+
+PROPERTIES = ("Id", "LoadState", "UnitFileState", "ActiveState", "SubState", "Result", "ConditionResult")
+
+
+def units(text: str) -> Mapping[str, Unit]:
+    r"""``systemctl show --property=… UNIT…``: blocks of NAME=VALUE lines with blank lines between.
+
+    Raises :class:`ValueError` where a block has no Id or no ActiveState.
+
+    >>> units("Id=kdump.service\nLoadState=loaded\nActiveState=active\nSubState=exited\nConditionResult=yes")[
+    ...     "kdump.service"].sub
+    'exited'
+    """
+    found = {}
+    for block in text.strip().split("\n\n"):
+        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if not pairs.get("Id") or not pairs.get("ActiveState"):
+            raise ValueError(f"no Id and ActiveState in {block!r}")
+        found[pairs["Id"]] = Unit(
+            name=pairs["Id"],
+            load=pairs.get("LoadState", ""),
+            file=pairs.get("UnitFileState", ""),
+            active=pairs["ActiveState"],
+            sub=pairs.get("SubState", ""),
+            result=pairs.get("Result", ""),
+            condition=pairs.get("ConditionResult") != "no",
+        )
+    return found
+
+
+def log_lines(text: str) -> tuple[str, ...]:
+    """``journalctl --output=short-iso``: the lines, without journalctl's own remarks (``-- No entries --``)."""
+    return tuple(line for line in text.splitlines() if line and not line.startswith(("-- ", "Hint: ")))
+
+
+def last_start(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines since systemd last started a unit: what an older attempt complained of may have been mended since."""
+    starts = [number for number, line in enumerate(lines) if "systemd[1]: Starting " in line]
+    return lines[starts[-1] :] if starts else lines

@@ -1,0 +1,17 @@
+# POSIX sh. What the boot will set.
+
+# sysctl_at_boot REGEX: first every file that sets sysctls at boot, the folders that win first (sysctl.d(5)), then the
+# lines of these files that set kernel.(REGEX). systemd-sysctl(8) does not read /etc/sysctl.conf unless a folder links
+# to it; other init systems read it last.
+sysctl_at_boot() {
+    setting="^[[:space:]]*-?[[:space:]]*kernel[./]($1)[[:space:]]*="
+    set --
+    for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+        for file in "$folder"/sysctl.d/*.conf; do
+            [ ! -e "$file" ] || set -- "$@" "$file"
+        done
+    done
+    [ -d /run/systemd/system ] || [ ! -e /etc/sysctl.conf ] || set -- "$@" /etc/sysctl.conf
+    for file; do echo "$file"; done
+    grep -EH "$setting" "$@"
+}

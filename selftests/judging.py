@@ -1,0 +1,59 @@
+"""Ask one test of the suite about one made-up host, without pytest's machinery around it."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kdump.fact import CATALOGUE, Knowledge
+from kdump.transcript import Reading, Transcript
+from kdump.verdict import CouldNotDetermine, NotApplicable, Verdict
+
+TESTS = Path(__file__).parents[1] / "tests"
+
+
+def says(fact: str, text: str = "", errors: str = "", status: int = 0) -> Reading:
+    """What the command of a fact answers."""
+    return Reading(CATALOGUE[fact].command, text, errors, status)
+
+
+def missing(fact: str) -> Reading:
+    return says(fact, "", "grep: /x: No such file or directory", 2)
+
+
+def denied(fact: str) -> Reading:
+    return says(fact, "", "grep: /x: Permission denied", 2)
+
+
+def host(*readings: Reading) -> Transcript:
+    """A host; of two readings of one command the last counts."""
+    return Transcript.of(readings)
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"asked_{name}", TESTS / f"test_{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def ask(transcript: Transcript, file: str, test: str, **parameters: Any) -> tuple[Verdict, str]:
+    """The verdict of ``test_TEST`` in ``tests/test_FILE.py`` on a host, and its words."""
+    function = getattr(_module(file), f"test_{test}")
+    knowledge = Knowledge(transcript)
+    try:
+        facts = {name: knowledge.get(name) for name in inspect.signature(function).parameters if name not in parameters}
+        function(**facts, **parameters)
+    except NotApplicable as reason:
+        return Verdict.NOT_APPLICABLE, str(reason)
+    except CouldNotDetermine as reason:
+        return Verdict.UNDETERMINED, str(reason)
+    except AssertionError as words:
+        return Verdict.PRESENT, str(words)
+    return Verdict.ABSENT, ""
