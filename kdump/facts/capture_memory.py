@@ -1,0 +1,126 @@
+"""Whether the reservation is large enough for the capture kernel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .. import capture_memory as model
+from ..capture_memory import CaptureMemory, Inputs
+from ..fact import Maybe, derived, fact
+from ..flavour import Flavour
+from ..parsers.capture_hazards import hazards
+from ..parsers.crashkernel import human
+from ..parsers.initramfs import Image, Initramfs
+from ..parsers.iomem import AddressMap, Range
+from ..verdict import CouldNotDetermine, NotApplicable
+from .kernel import CommandLine
+from .reservation import Reservation
+
+
+def luks_bytes(text: str) -> int:
+    """The most memory that opening one of these devices takes, in bytes (``cryptsetup luksDump``, KiB).
+
+    >>> luks_bytes("/dev/vda3 Memory:     1048576")
+    1073741824
+    """
+    if "unreadable" in text:
+        return model.UNBOUNDED
+    return max((int(number) << 10 for number in re.findall(r"Memory:\s*(\d+)", text)), default=0)
+
+
+luks_memory = fact("luks_memory", "luks_memory", luks_bytes, root=True)
+
+
+@derived
+def capture_inputs(
+    reserved_range: Range,
+    address_map: AddressMap,
+    initramfs_image: Image,
+    maybe_initramfs: Maybe[Initramfs],
+    capture_cmdline: CommandLine,
+    capture_release: str,
+    kernel_release: str,
+    flavour: Flavour,
+    page_size: int,
+    possible_cpus: int,
+    meminfo: Mapping[str, int],
+    loaded_modules: Mapping[str, int],
+    luks_memory: int,
+) -> Inputs:
+    """Everything that the need for memory is computed from."""
+    listing = maybe_initramfs.value if maybe_initramfs.known else None
+    inside = _modules(listing)
+    opens = listing is None or inside is None or "dm_crypt" in inside or listing.has_program("cryptsetup")
+    return Inputs(
+        reserved=reserved_range.size,
+        ram=address_map.ram,
+        kernel_image=address_map.kernel_image,
+        same_kernel=capture_release == kernel_release,
+        page=page_size,
+        image=initramfs_image.size,
+        unpacked=listing.unpacked_pages if listing else None,
+        capture_cpus=_cpus(capture_cmdline, possible_cpus),
+        percpu=meminfo["Percpu"] // possible_cpus if "Percpu" in meminfo else None,
+        modules=loaded_modules,
+        in_image=inside,
+        boots_real_root=flavour.boots_real_root,
+        luks=luks_memory if opens else 0,
+    )
+
+
+def _modules(listing: Initramfs | None) -> frozenset[str] | None:
+    try:
+        return listing.modules if listing else None
+    except CouldNotDetermine:
+        return None
+
+
+def _cpus(cmdline: CommandLine, possible: int) -> int:
+    """``nr_cpus=`` bounds what memory is set aside for; ``maxcpus=`` only what is started."""
+    given = [int(value) for value in cmdline.values("nr_cpus") if value.isdigit() and int(value)]
+    return min(given[-1], possible) if given else possible
+
+
+@derived
+def capture_memory(capture_inputs: Inputs) -> CaptureMemory:
+    """What the capture kernel needs, against what is reserved.
+
+    Raises :class:`CouldNotDetermine` between the least and the safe amount.
+    """
+    found = model.needed(capture_inputs)
+    if found.least <= found.reserved < found.safe:
+        what = f": {found.unknown}" if found.unknown else ""
+        safe = f"{human(found.safe)} are sure to do" if found.safe < model.UNBOUNDED else "how much it may need is open"
+        raise CouldNotDetermine(
+            f"{human(found.reserved)} are reserved; the capture kernel dies below {human(found.least)}, and {safe}"
+            f"{what}: only a test crash tells, or reserve more ({found.breakdown})"
+        )
+    return found
+
+
+@derived
+def capture_root(capture_inputs: Inputs, capture_cmdline: CommandLine) -> tuple[int, int, int]:
+    """Bytes to be unpacked, and the least and most that the file system for it may hold."""
+    if capture_cmdline.values("root"):
+        raise NotApplicable("root= is on the capture kernel's command line: its initramfs is unpacked without a limit")
+    if capture_inputs.unpacked is None:
+        raise CouldNotDetermine("the initramfs could not be listed, so its unpacked size is unknown")
+    # without root= the kernel unpacks into a tmpfs of half its memory (init/do_mounts.c, init_rootfs()); a newer one
+    # can be told another share, an older one ignores that
+    told = [int(match[1]) for value in capture_cmdline.values("initramfs_options") if (match := re.search(r"size=(\d+)%", value))]
+    least, most = model.file_system_limit(capture_inputs, (min([50, *told]), max([50, *told])))
+    if least < capture_inputs.unpacked <= most:
+        raise CouldNotDetermine(
+            f"the initramfs unpacks to {human(capture_inputs.unpacked)}, and between {human(least)} and {human(most)} have "
+            "room for it: only a test crash tells"
+        )
+    return capture_inputs.unpacked, least, most
+
+
+@derived
+def capture_hazards(reservation: Reservation, capture_cmdline: CommandLine) -> tuple[str, ...]:
+    """What on the capture kernel's command line takes its memory away."""
+    if not reservation.size:
+        raise NotApplicable("nothing is reserved")
+    return hazards(capture_cmdline, reservation.size)

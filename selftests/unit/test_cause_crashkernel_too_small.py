@@ -1,0 +1,120 @@
+"""2.1: red, green and cannot-know, against what real capture kernels did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdump.capture_memory import UNBOUNDED, Inputs, file_system_limit, needed
+from kdump.facts.kernel import CommandLine
+from kdump.parsers.capture_hazards import hazards
+
+M = 1 << 20
+# linux 6.1.0-56-amd64 with kdump-tools 1.8.1: a real machine's /proc/iomem, image, listing and modules
+DEBIAN12 = Inputs(
+    reserved=256 * M,
+    ram=1023 * M,
+    kernel_image=14343 * 1024 + 9132 * 1024 + 2338 * 1024 + 17344 * 1024,
+    same_kernel=True,
+    page=4096,
+    image=7755599,
+    unpacked=20254720,
+    capture_cpus=1,
+    percpu=380 * 1024,
+    modules={"ext4": 983040, "libata": 409600, "virtio_net": 73728, "virtio_blk": 28672, "virtio_ring": 49152},
+    in_image={"ext4", "libata", "virtio_blk", "virtio_ring"},
+    boots_real_root=True,
+    luks=0,
+)
+# linux 6.12 with an initramfs of 11 MiB that unpacks to 36 MiB
+DEBIAN13 = replace(DEBIAN12, kernel_image=(16384 + 2499 + 11828 + 4896) * 1024, image=11 * M, unpacked=36 * M, ram=2047 * M)
+
+
+def verdict(host: Inputs, size: int) -> str:
+    found = needed(replace(host, reserved=size * M))
+    return "present" if found.reserved < found.least else "absent" if found.reserved >= found.safe else "unknown"
+
+
+@pytest.mark.parametrize(
+    ("host", "size", "fate"),
+    [
+        # crashed for real with each size: fate of the dump
+        (DEBIAN12, 64, "died"),  # cannot even be loaded
+        (DEBIAN12, 96, "died"),
+        (DEBIAN12, 100, "died"),
+        (DEBIAN12, 104, "died"),
+        (DEBIAN12, 112, "dumped"),  # after the OOM killer took a udev worker
+        (DEBIAN12, 128, "dumped"),
+        (DEBIAN12, 144, "dumped"),
+        (DEBIAN12, 160, "dumped"),
+        (DEBIAN12, 256, "dumped"),
+        (DEBIAN13, 96, "died"),
+        (DEBIAN13, 256, "dumped"),
+    ],
+)
+def test_no_real_crash_contradicts_the_verdict(host: Inputs, size: int, fate: str) -> None:
+    assert verdict(host, size) in {"died": ("present", "unknown"), "dumped": ("absent", "unknown")}[fate]
+
+
+def test_clear_cases_are_clear() -> None:
+    assert [verdict(DEBIAN12, size) for size in (64, 96, 160, 256)] == ["present", "present", "absent", "absent"]
+    assert [verdict(DEBIAN13, size) for size in (96, 192, 256)] == ["present", "absent", "absent"]
+    assert "initramfs unpacked 19.3 MiB" in needed(DEBIAN12).breakdown
+    assert needed(DEBIAN12).recommended % (64 * M) == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "size", "now"),
+    [
+        ({"unpacked": None}, 256, "absent"),  # six times the packed size would still fit
+        ({"unpacked": None}, 128, "unknown"),
+        ({"kernel_image": None}, 80, "unknown"),
+        ({"same_kernel": False}, 160, "unknown"),
+        ({"luks": UNBOUNDED}, 1024, "unknown"),
+        ({"luks": UNBOUNDED}, 64, "present"),
+        ({"luks": 1024 * M}, 512, "unknown"),
+        ({"unpacked": 300 * M, "image": 90 * M}, 256, "present"),
+        ({"capture_cpus": 128, "percpu": 2 * M}, 256, "unknown"),
+        ({"modules": {"mlx5_core": 2 * M}}, 256, "unknown"),
+        ({"boots_real_root": False, "modules": {"mlx5_core": 2 * M}}, 256, "absent"),  # not in the image
+    ],
+)
+def test_what_is_unknown_widens_the_verdict(changed: dict[str, object], size: int, now: str) -> None:
+    assert verdict(replace(DEBIAN12, **changed), size) == now  # type: ignore[arg-type]
+
+
+@given(st.integers(16, 4096), st.integers(1, 200), st.integers(1, 400), st.integers(1, 64))
+def test_least_never_exceeds_safe_and_more_memory_never_hurts(size: int, image: int, unpacked: int, cpus: int) -> None:
+    host = replace(DEBIAN12, image=image * M, unpacked=unpacked * M, capture_cpus=cpus)
+    found = needed(replace(host, reserved=size * M))
+    assert 0 < found.least <= found.safe <= found.recommended
+    order = ["present", "unknown", "absent"]
+    assert order.index(verdict(host, size)) <= order.index(verdict(host, size + 64))
+
+
+def test_a_tmpfs_root_holds_half_of_the_memory() -> None:
+    least, most = file_system_limit(DEBIAN12, (50, 50))
+    assert 80 * M < least < most < 100 * M
+    assert file_system_limit(DEBIAN12, (50, 90))[1] > 160 * M
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("ro nr_cpus=1 reset_devices", 0),
+        ("default_hugepagesz=1G", 0),
+        ("hugepages=8", 0),
+        ("hugepages=512", 1),
+        ("hugepagesz=1G hugepages=1", 1),
+        ("default_hugepagesz=1G hugepages=0:1,1:1", 1),
+        ("hugetlb_cma=0 cma=0", 0),
+        ("cma=128M", 1),
+        ("slub_debug=FZP page_owner=on", 2),
+        ("log_buf_len=1M", 0),
+    ],
+)
+def test_hazards_on_the_capture_command_line(words: str, count: int) -> None:
+    assert len(hazards(CommandLine.parse(words), 256 * M)) == count
