@@ -83,7 +83,7 @@ def why_none(arguments: str, ram: int | None, log: Maybe[tuple[str, ...]]) -> st
     if refusals and (not requests or said == [refusals[0].logged]):
         refusal = refusals[0]
         where = f"{refusal.argument} reserves nothing: " if refusal.argument else ""
-        silent = "" if refusal.logged or not refusal.argument else " (the kernel does not log this)"
+        silent = "" if said or refusal.logged or not refusal.argument else " (the kernel does not log this)"
         return f"{where}{refusal.reason}{silent}{_quoted(said)}"
     request = requests[0]
     asked = f"{request.argument} asks for {human(request.size)}"

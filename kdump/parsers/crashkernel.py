@@ -133,6 +133,7 @@ def _high(cmdline: str, ram: int, dialect: Dialect) -> Outcome:
 
 
 def _sized(request: Request, ram: int) -> Outcome:
+    # a kernel before 6.7 goes looking for an area of any size, and logs that it found none
     if request.size == 0:
         return Refusal(request.argument, "it asks for nothing")
     if request.size >= ram:
