@@ -93,7 +93,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where to make the sparse files (2.5 GB of disk; default: /tmp)")
     options = parser.parse_args()
     print(
-        f"{'format':<18} {'size':>7} {'verdict':<11} {'requests':>8} {'bytes':>8} {'seconds':>8}   shell: {'text':>6} {'seconds':>8}"
+        f"{'format':<18} {'size':>7} {'verdict':<11} {'requests':>8} {'bytes':>8} {'seconds':>8}"
+        f"   shell: {'text':>6} {'seconds':>8}"
     )
     grown = []
     for name, make in FORMATS.items():
