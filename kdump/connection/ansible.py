@@ -10,6 +10,7 @@ from typing import Any
 
 from testinfra.backend.ansible import AnsibleBackend as TestinfraAnsibleBackend
 from testinfra.backend.base import CommandResult
+from testinfra.host import Host
 from testinfra.utils.ansible_runner import get_ansible_host
 
 from kdump.connection.errors import ConnectionProblem, Kind, Phase
@@ -29,6 +30,7 @@ _OLD_NAMES = {
 }
 _SSH = ("smart", "ssh", "paramiko", "paramiko_ssh")
 _SSH_ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
+_finding = threading.Lock()
 _FALSE = ("", "false", "no", "off", "0", "none")
 
 
@@ -91,7 +93,8 @@ class AnsibleBackend(ExecutingBackend, TestinfraAnsibleBackend):  # type: ignore
 
     def _find(self) -> Any:
         runner = self.ansible_runner
-        inventory = runner.inventory
+        with _finding:  # ansible-inventory is run once, not by every thread
+            inventory = runner.inventory
         variables = inventory.get("_meta", {}).get("hostvars", {}).get(self.host, {})
         config = runner.ansible_config
         has_arguments = bool(
@@ -102,7 +105,13 @@ class AnsibleBackend(ExecutingBackend, TestinfraAnsibleBackend):  # type: ignore
         default_method = config.get("privilege_escalation", "become_method", fallback="sudo")
         adapted = adapt(self.host, variables, has_arguments, default_method)
         hosts = {**inventory, "_meta": {"hostvars": {self.host: adapted.variables}}}
-        found = get_ansible_host(config, hosts, self.host, ssh_config=self.ssh_config, ssh_identity_file=self.ssh_identity_file)
+        with _finding:
+            found = get_ansible_host(
+                config, hosts, self.host, ssh_config=self.ssh_config, ssh_identity_file=self.ssh_identity_file
+            )
+            # testinfra keeps one Host per address; two names of the inventory must not share one connection.
+            for key in [key for key, host in Host._host_cache.items() if host is found]:
+                del Host._host_cache[key]
         if found is None:
             raise _problem(
                 self.host,

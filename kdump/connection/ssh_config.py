@@ -152,6 +152,7 @@ def resolve(
                 lookup.apply(lines, final=final)
             if not lookup.wants_final:
                 break
+            lookup.settle_hostname()
         return lookup.result(identity_file)
     except _Malformed as error:
         raise ConnectionProblem(
@@ -270,6 +271,7 @@ class _Lookup:
         self.lists: dict[str, list[str]] = {"identityfile": []}
         self.notes: dict[str, None] = {}
         self.wants_final = False
+        self._settled: str | None = None
         self.user = user
         self.port = port
         self.local_user = _local_user()
@@ -277,7 +279,7 @@ class _Lookup:
     def apply(self, lines: Sequence[_Line], *, final: bool, active: bool = True, never: bool = False) -> None:
         for line in lines:
             if line.keyword == "host":
-                active = not never and match_list(self.alias, line.arguments)
+                active = not never and match_list(self._settled or self.alias, line.arguments, fold=False)
             elif line.keyword == "match":
                 active = self._match(line, final, never)
             elif line.keyword == "include":
@@ -292,9 +294,12 @@ class _Lookup:
             name = line.arguments[0]
             if name not in self.lists["identityfile"]:
                 self.lists["identityfile"].append(name)
-        elif keyword in ("proxyjump", "proxycommand"):
-            if "proxyjump" not in self.values and "proxycommand" not in self.values:
-                self.values[keyword] = line
+        elif keyword == "proxyjump":
+            if "proxycommand" not in self.values:
+                self.values.setdefault(keyword, line)
+        elif keyword == "proxycommand":
+            if self.optional("proxyjump") is None:  # "ProxyJump none" forbids another jump, not a command
+                self.values.setdefault(keyword, line)
         elif keyword in _HONOURED:
             self.values.setdefault(keyword, line)
         elif keyword in _NOT_HONOURED:
@@ -347,7 +352,13 @@ class _Lookup:
             )
         raise _Malformed(f"{line.where}: Match {criterion} is not understood; --connection=ssh leaves it to OpenSSH")
 
+    def settle_hostname(self) -> None:
+        """The host name is what the first pass made it; a HostName met in the second changes nothing (ssh.c)."""
+        self._settled = self.hostname()
+
     def hostname(self) -> str:
+        if self._settled is not None:
+            return self._settled
         line = self.values.get("hostname")
         if line is None:
             return self.alias

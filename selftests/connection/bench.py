@@ -6,9 +6,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 SSHD = "/usr/sbin/sshd"
 SUDO_PASSWORD = "correct horse canary"
@@ -158,9 +160,11 @@ def _descendants(parent: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, extra: str = "", **options: object) -> Iterator[Sshd]:
-    sshd = Sshd(folder, extra, **options)  # type: ignore[arg-type]
-    try:
-        yield sshd
-    finally:
-        sshd.stop()
+def running(extra: str = "", **options: Any) -> Iterator[Sshd]:
+    """A running sshd in a folder of its own, not pytest's: its accounts must reach their homes and keys."""
+    with tempfile.TemporaryDirectory(prefix="kdump-bench-") as folder:
+        sshd = Sshd(Path(folder), extra, **options)
+        try:
+            yield sshd
+        finally:
+            sshd.stop()

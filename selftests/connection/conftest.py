@@ -56,14 +56,11 @@ def client(tmp_path: Path, user_key: Path) -> Client:
 
 
 @pytest.fixture(scope="session")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bench.Sshd]:
+def sshd() -> Iterator[bench.Sshd]:
     reason = bench.missing()
     if reason is not None:
         pytest.skip(f"a real sshd {reason}")
-    folder = tmp_path_factory.mktemp("bench")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # the accounts of the bench must reach their homes
-    with bench.running(folder / "sshd") as sshd:
+    with bench.running() as sshd:
         yield sshd
 
 

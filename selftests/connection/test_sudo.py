@@ -75,7 +75,7 @@ def test_sudo_missing(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
     assert isinstance(answer, Executed)
     with_empty_path = sshd.folder / "without-sudo"
     with_empty_path.mkdir(exist_ok=True)
-    with bench.running(sshd.folder / "second", f"SetEnv PATH={with_empty_path}") as other:
+    with bench.running(f"SetEnv PATH={with_empty_path}") as other:
         bench_client.key = other.user_key
         bench_client.configure(other.known_hosts(), connect_timeout=10.0)
         answer = ask(bench_client.backend(f"trusted@127.0.0.1:{other.port}", sudo=True), b"true\n")
