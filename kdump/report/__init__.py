@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from . import html, json_report, junit, terminal
+from . import html as html_page
+from . import json_report, junit, terminal
 from .circumstances import describe
 from .collector import Collector
 from .model import Run
@@ -33,7 +34,7 @@ def register(config: pytest.Config, run: Run) -> None:
     plugins.register(terminal.Terminal(config, run), "kdump-terminal")
     plugins.register(junit.Properties(config), "kdump-junit")
     if not hasattr(config, "workerinput") and not config.option.collectonly:
-        if html.prepare(config):
-            plugins.register(html.Page(config, run), "kdump-html")
+        if html_page.prepare(config):
+            plugins.register(html_page.Page(config, run), "kdump-html")
         if json_report.prepare(config):
             plugins.register(json_report.Writer(config, run), "kdump-json")

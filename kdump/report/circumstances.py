@@ -54,7 +54,7 @@ def command_line(arguments: Sequence[object]) -> str:
             shown.append(f"{name}={_MASK}" if equals else name)
             masks_next = not equals
         else:
-            shown.append(_quote(name + equals + _mask_bare(value) if equals else argument))
+            shown.append(_quote(name + equals + _mask_bare(value) if equals else _mask_bare(argument)))
     return sanitise(" ".join(shown))
 
 

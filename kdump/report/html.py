@@ -26,7 +26,7 @@ from .. import __version__
 from ..cause import Stage
 from . import excerpt
 from .collector import finding_of
-from .model import Answer, Finding, Run, State, describe, first_sentence
+from .model import Answer, Finding, HostState, Run, State
 
 DEFAULT = Path("reports") / "kdump-acceptance.html"
 TITLE = "kdump acceptance report"
@@ -102,7 +102,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(State=State, Answer=Answer, Stage=Stage)
-    environment.filters.update(first_sentence=first_sentence, describe=describe, is_link=_is_link)
+    environment.filters.update(is_link=_is_link)
     return environment
 
 
@@ -160,6 +160,20 @@ def row(finding: Finding) -> list[str]:
     return cells + [_hidden(name, key) + str(getattr(shown, name)(finding)) for name, key in keys.items()]
 
 
+def row_of_dead(host: HostState) -> list[str]:
+    """The cells of the one row of a host that was not reached."""
+    shown = _templates().get_template("row.html").module
+    cells = {
+        "verdict": (str(State.UNDETERMINED.order), str(shown.dead(host))),  # type: ignore[attr-defined]
+        "host": (host.name, f'<td class="col-host">{escape(host.name)}</td>'),
+        "stage": ("", '<td class="col-stage">–</td>'),
+        "cause": ("", '<td class="col-cause">all causes</td>'),
+        "seen": (host.problem, str(shown.dead_seen(host))),  # type: ignore[attr-defined]
+    }
+    hidden = [_hidden("result", _OUTCOMES[State.UNDETERMINED]), _hidden("testId", host.name)]
+    return hidden + [_hidden(name, key) + cell for name, (key, cell) in cells.items()]
+
+
 def header() -> list[str]:
     """The table's header cells."""
     titles = {"verdict": "Verdict", "host": "Host", "stage": "Stage", "cause": "Cause", "seen": "What was seen"}
@@ -213,9 +227,11 @@ class Page:
         report.title = TITLE
         report.set_data("initialSort", "verdict")
         report.set_data("renderCollapsed", ["all"])
-        for outcome, label in _LABELS.items():
-            if outcome in report.outcomes:
-                report.outcomes[outcome]["label"] = label
+        theirs = dict(report.outcomes)
+        report.outcomes.clear()  # to put them into our order, the worst first
+        for outcome in sorted(theirs, key=lambda one: list(_LABELS).index(one) if one in _LABELS else len(_LABELS)):
+            label = _LABELS.get(outcome, theirs[outcome]["label"])
+            report.outcomes[outcome] = {**theirs[outcome], "label": label}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
@@ -226,23 +242,21 @@ class Page:
         finding = finding_of(report)
         if finding is None:
             cells[:] = _row_of_another(report, cells[0])
-        elif self._is_dropped(finding):
-            cells.clear()
         else:
-            cells[:] = row(finding)
+            cells[:] = self._row(finding)
 
-    def _is_dropped(self, finding: Finding) -> bool:
+    def _row(self, finding: Finding) -> list[str]:
         """A dead host has one row, whatever the number of tests; of very large runs what is green is left out."""
         host = self._run.hosts.get(finding.host)
         if host is not None and not host.reached:
             if finding.host in self._dead:
-                return True
+                return []
             self._dead.add(finding.host)
-            return False
+            return row_of_dead(host)
         if self._selected > MOST_ROWS and finding.state in (State.ABSENT, State.NOT_APPLICABLE):
             self._left_out += 1
-            return True
-        return False
+            return []
+        return row(finding)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_html(self, report: pytest.TestReport | pytest.CollectReport, data: list[str]) -> None:

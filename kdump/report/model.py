@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -101,8 +102,8 @@ class Finding:
 
     @property
     def details(self) -> str:
-        """What was seen after the first line."""
-        return self.seen.strip().partition("\n")[2].strip("\n")
+        """What was seen after the first line, without the indentation that pytest gives to a message's later lines."""
+        return textwrap.dedent(self.seen.strip().partition("\n")[2]).strip("\n")
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,10 @@ class Answer(Enum):
     NOTHING_JUDGED = "nothing was judged"
 
     @property
-    def order(self) -> int:
-        return list(Answer).index(self)
+    def of_hosts(self) -> str:
+        """The answer as one says it of a number of hosts."""
+        passive = {Answer.UNDETERMINED: "could not be determined", Answer.NOTHING_JUDGED: "not judged"}
+        return passive.get(self, self.value)
 
     @property
     def state(self) -> State:
@@ -212,8 +215,16 @@ class HostReport:
             more = f" (and {others} more)" if others > 0 else ""
             subject = f"{unknown.cause.id} – " if unknown.cause else ""
             return f"{self.answer.value}: {subject}{unknown.headline}{more}"
-        counted = ", ".join(f"{len(ids)} {state.value}" for state, ids in self.causes().items())
-        return f"{self.answer.value} ({counted.replace(' ', ' causes ', 1)})" if counted else self.answer.value
+        return f"{self.answer.value}{self._counted()}"
+
+    def _counted(self) -> str:
+        counted = [(len(ids), state.value) for state, ids in self.causes().items()]
+        if not counted:
+            return ""
+        number, state = counted[0]
+        noun = "cause" if number == 1 else "causes"
+        others = "".join(f", {number} {state}" for number, state in counted[1:])
+        return f" ({number} {noun} {state}{others})"
 
 
 def describe(finding: Finding) -> str:

@@ -115,7 +115,8 @@ def details(report: HostReport, width: int, *, reasons: bool) -> Iterator[Line]:
             yield f"{name}  {state.value.upper()}  {cause.id}  ({cause.stage.value}: {cause.severity.value})", LETTERS[state][1]
             for finding in found:
                 if finding.cause == cause:
-                    yield from _wrapped(finding.seen or finding.check, width)
+                    yield from _wrapped(finding.headline, width)
+                    yield from _wrapped(finding.details, width)
                     if finding.waiver is not None:
                         yield from _wrapped(f"waived: {finding.waiver.justification}", width)
             yield from _wrapped(f"Fix: {' '.join(cause.remediation.split())}", width)
@@ -140,7 +141,7 @@ def _by_reason(findings: Iterable[Finding], state: State) -> dict[str, list[str]
 
 
 def _wrapped(text: str, width: int, most: int = 30) -> Iterator[Line]:
-    lines = text.strip().split("\n")
+    lines = text.strip().split("\n") if text else []
     for line in lines[:most]:
         for row in textwrap.wrap(line, width - 4, break_on_hyphens=False, break_long_words=False) or [""]:
             yield f"    {row}", {}

@@ -21,9 +21,10 @@
   function matches(body, words, stage) {
     const cell = body.querySelector(".col-verdict");
     const data = cell?.dataset ?? {};
+    const every = data.cause === "*"; // a host that was not reached has one row for all its causes
     return (!chosen.host || data.host === chosen.host)
-      && (!chosen.cause || data.cause === chosen.cause)
-      && (!stage || data.stage === stage)
+      && (!chosen.cause || every || data.cause === chosen.cause)
+      && (!stage || every || data.stage === stage)
       && words.every((word) => body.textContent.toLowerCase().includes(word));
   }
 
@@ -54,8 +55,7 @@
     }
     for (const head of document.querySelectorAll("#results-table .sortable")) {
       head.tabIndex = 0;
-      // pytest-html's class "desc" stands for its first order, which is ascending
-      const ascending = head.classList.contains("desc"), descending = head.classList.contains("asc");
+      const ascending = head.classList.contains("asc"), descending = head.classList.contains("desc");
       head.setAttribute("aria-sort", ascending ? "ascending" : descending ? "descending" : "none");
     }
     apply();
@@ -91,6 +91,7 @@
     event.preventDefault();
     const id = target.closest("tr")?.dataset.id, column = target.dataset.columnType;
     target.click();
+    prepareRows();
     const again = id ? `tr[data-id="${id}"] > .col-verdict` : `.sortable[data-column-type="${column}"]`;
     document.querySelector(again)?.focus();
   });
