@@ -8,8 +8,14 @@
 #     @0 4b44554d5020202006000000…
 #     @4096 0000100001000000…
 
-# ev_words OFFSET LENGTH: the bytes there, as hexadecimal words. od seeks.
-ev_words() { od -An -v -tx1 -j "$1" -N "$2" <"$ev_file" 2>/dev/null; }
+# ev_words OFFSET LENGTH: the bytes there, as hexadecimal words. od seeks, except in what $ev_inside decompresses.
+ev_words() {
+    if [ -n "$ev_inside" ]; then
+        "$ev_inside" -dc <"$ev_file" 2>/dev/null | od -An -v -tx1 -j "$1" -N "$2" 2>/dev/null
+    else
+        od -An -v -tx1 -j "$1" -N "$2" <"$ev_file" 2>/dev/null
+    fi
+}
 
 # ev_hex OFFSET LENGTH: sets ev_raw to the bytes there, as one hexadecimal word.
 ev_hex() {
@@ -75,6 +81,7 @@ ev_begin() {
     printf 'mtime %s\n' "$(stat -L -c %Y -- "$ev_file" 2>/dev/null)"
     ev_left=30000
     ev_order=little
+    ev_inside=
     if ! [ -r "$ev_file" ]; then
         echo 'permission denied'
         return 1
@@ -502,9 +509,38 @@ ev_record() {
     [ "$ev_rec_size" -le 1099511627776 ] || ev_rec_size=-1
 }
 
+# ev_compressed NAME: a compressed vmlinux, of which only the front can be had: its ELF header and its notes.
+ev_compressed() {
+    command -v "$1" >/dev/null 2>&1 || return 0
+    ev_inside=$1
+    ev_size=268435456 # no further than this
+    printf 'inside %s\n' "$1"
+    ev_put 0 640
+    ev_hex 0 4
+    [ "$ev_raw" = 7f454c46 ] && ev_elf_header 0 || return 0
+    [ "$ev_phoff" -eq "$ev_head" ] && [ "$ev_phnum" -le 10 ] || return 0 # then they are in what was just printed
+    ev_index=0
+    while [ "$ev_index" -lt "$ev_phnum" ]; do
+        ev_here=$((ev_phoff + ev_phdr * ev_index))
+        ev_index=$((ev_index + 1))
+        ev_num "$ev_here" 4 || return 0
+        [ "$ev_n" -eq 4 ] || continue
+        ev_num $((ev_here + (ev_word_size == 8 ? 8 : 4))) "$ev_word_size" || return 0
+        ev_at=$ev_n
+        ev_num $((ev_here + (ev_word_size == 8 ? 32 : 16))) "$ev_word_size" || return 0
+        ev_put "$ev_at" $((ev_n < 4096 ? ev_n : 4096))
+    done
+}
+
 ev_vmlinux() {
     ev_put 0 640
     ev_hex 0 4
+    case $ev_raw in
+    1f8b*) ev_compressed gzip ;;
+    fd377a58) ev_compressed xz ;;
+    28b52ffd) ev_compressed zstd ;;
+    esac
+    [ -z "$ev_inside" ] || return 0
     [ "$ev_raw" = 7f454c46 ] && ev_elf_header 0 || return 0
     if [ "$ev_phnum" -gt 0 ] && [ "$ev_phnum" -le 64 ]; then
         ev_put "$ev_phoff" $((ev_phdr * ev_phnum))

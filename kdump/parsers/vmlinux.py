@@ -45,7 +45,7 @@ def read(source: ByteSource, *, banners: bool = False) -> Vmlinux:
     head = source.read_at(0, 640)
     compression = compression_of(head)
     if compression is not None:
-        return _read_compressed(source, compression)
+        return read_front(Front(source, compression), compression)
     if not head.startswith(elf_core.MAGIC):
         raise Unreadable(not_a_vmlinux(head))
     header = _elf(source)
@@ -149,16 +149,34 @@ def _banners(source: ByteSource, sections: list[tuple[str, int, int, int]]) -> I
             keep = chunk[-1100:]
 
 
-def _read_compressed(source: ByteSource, compression: str) -> Vmlinux:
-    stream = Front(source, compression)
-    head = stream.read_at(0, 640)
+def read_front(front: ByteSource, compression: str) -> Vmlinux:
+    """A compressed vmlinux from the front of what it decompresses to. Raises `Unreadable`."""
+    head = front.read_at(0, 640)
     if not head.startswith(elf_core.MAGIC):
         raise Unreadable(not_a_vmlinux(head))
-    header = _elf(stream)
+    header = _elf(front)
     if not 0 < header.phnum <= 64:
         raise Unreadable(f"it is compressed with {compression} and has no program headers: decompress it first")
     build_id: str | None = None
-    for segment in sorted(elf_core.segments(stream, header, 0, header.phnum), key=lambda one: one.offset):
+    for segment in sorted(elf_core.segments(front, header, 0, header.phnum), key=lambda one: one.offset):
         if segment.type == elf_core.PT_NOTE and not build_id:
-            build_id = _note(stream, segment.offset, segment.filesz, header.order)
+            build_id = _note(front, segment.offset, segment.filesz, header.order)
     return Vmlinux(header.machine, build_id, None, compression)
+
+
+def candidates(release: str, build_id: str | None = None) -> list[str]:
+    """Where the vmlinux of a kernel may lie: debuginfo packages of every flavour, a build tree, and by build-id."""
+    places = [
+        f"/usr/lib/debug/lib/modules/{release}/vmlinux",
+        f"/usr/lib/debug/usr/lib/modules/{release}/vmlinux",
+        f"/usr/lib/debug/boot/vmlinux-{release}",
+        f"/usr/lib/debug/boot/vmlinux-{release}.debug",
+        f"/usr/lib/debug/usr/lib/modules/{release}/vmlinux.debug",
+        f"/lib/modules/{release}/build/vmlinux",
+        f"/boot/vmlinux-{release}",
+        *(f"/boot/vmlinux-{release}.{ending}" for ending in ("gz", "xz", "zst")),
+        *(f"/usr/lib/modules/{release}/vmlinux{ending}" for ending in ("", ".gz", ".xz", ".zst")),
+    ]
+    if build_id and len(build_id) > 2:
+        places.append(f"/usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug")
+    return places

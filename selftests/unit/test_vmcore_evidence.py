@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import shutil
 import struct
 import subprocess
@@ -41,7 +43,7 @@ def assert_same_verdict(tmp_path: Path, shell: str, cases: dict[str, bytes]) -> 
         assert len(text) < 64 << 10, name
         (evidence,) = vmcore_evidence.parse(text)
         assert evidence.size == len(data)
-        whole, sparse = judge(Memory(data)), judge(evidence.source)
+        whole, sparse = judge(Memory(data)), evidence.dump()
         # Where the shell does not print enough, it is "cannot tell", never another verdict.
         same = replace(sparse.complete, missing_pages=None), replace(whole.complete, missing_pages=None)
         assert same[0].state is same[1].state or name in TOLD_BY_THE_WHOLE_FILE, (name, sparse.complete)
@@ -85,7 +87,7 @@ def test_newest_sixteen_dumps_only(tmp_path):
     found = vmcore_evidence.parse(run("dash", "vmcore_evidence", *files[::-1]))
     assert [one.path for one in found] == [str(file) for file in files[:16]]
     assert found[3].mtime == 1_700_000_000 - 3
-    assert {judge(one.source).complete.state for one in found} == {State.COMPLETE}
+    assert {one.dump().complete.state for one in found} == {State.COMPLETE}
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -94,7 +96,17 @@ def test_vmlinux(tmp_path, shell):
         file = tmp_path / f"vmlinux{number}"
         file.write_bytes(data)
         (evidence,) = vmcore_evidence.parse(run(shell, "vmlinux_evidence", file))
-        assert vmlinux.read(evidence.source) == vmlinux.read(Memory(data))
+        assert evidence.vmlinux() == vmlinux.read(Memory(data))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(("compress", "name"), [(gzip.compress, "gzip"), (lzma.compress, "xz")])
+def test_compressed_vmlinux(tmp_path, shell, compress, name):
+    file = tmp_path / "vmlinux"
+    file.write_bytes(compress(image()))
+    (evidence,) = vmcore_evidence.parse(run(shell, "vmlinux_evidence", file))
+    assert evidence.inside == name
+    assert evidence.vmlinux() == vmlinux.read(Memory(file.read_bytes()))
 
 
 def test_nothing_is_printed_of_what_is_no_file(tmp_path):
