@@ -60,7 +60,7 @@ def command_line(arguments: Sequence[object]) -> str:
 
 def _mask_bare(value: str) -> str:
     """Passwords in host specs with and without a scheme: ``user:password@host``."""
-    return re.sub(r"(^|,)([^\s/:@,]+:)[^\s@,]+(?=@)", rf"\1\2{_MASK}", mask(value))
+    return re.sub(r"(^|,)([^\s/:@,]+:)(?!//)[^\s@,]+(?=@)", rf"\1\2{_MASK}", mask(value))
 
 
 def _quote(argument: str) -> str:

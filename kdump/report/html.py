@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Generator
+from enum import Enum
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -26,7 +28,8 @@ from .. import __version__
 from ..cause import Stage
 from . import excerpt
 from .collector import finding_of
-from .model import Answer, Finding, HostState, Run, State
+from .model import Answer, ExitStatus, Finding, HostState, Run, State
+from .terminal import complain
 
 DEFAULT = Path("reports") / "kdump-acceptance.html"
 TITLE = "kdump acceptance report"
@@ -186,12 +189,20 @@ def _hidden(name: str, key: str) -> str:
     return f'<!--<td class="col-{name}">{escape(" ".join(key.split()))}</td>-->'
 
 
+class Row(Enum):
+    """What a finding has in the table."""
+
+    NONE = "none"
+    OF_FINDING = "its own"
+    OF_HOST = "one for the whole host"
+
+
 class Page:
     """Hooks of pytest and pytest-html that make its page ours."""
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self._config, self._run = config, run
-        self._dead: set[str] = set()
+        self._dead: dict[str, str] = {}  # host: the test whose row stands for all of them
         self._selected = 0
         self._left_out = 0
 
@@ -210,13 +221,23 @@ class Page:
         }
         environment.update({escape(key): escape(value) for key, value in {**ours, **asked}.items()})
 
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """pytest-html writes its page in this hook: a full disk must not cost the terminal its summary."""
+        try:
+            yield
+        except OSError as error:
+            session.exitstatus = ExitStatus.INTERNAL
+            path = self._config.option.htmlpath
+            complain(self._config, f"the HTML report could not be written to {path}: {error.strerror}")
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._selected = len(session.items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         finding = finding_of(report)
-        if finding is not None:
+        if finding is not None and self._row(finding) is not Row.NONE:
             content = details(finding)
             report.extras = [  # type: ignore[attr-defined]
                 {"name": "", "format_type": "html", "content": content, "mime_type": None, "extension": "html"}
@@ -242,21 +263,25 @@ class Page:
         finding = finding_of(report)
         if finding is None:
             cells[:] = _row_of_another(report, cells[0])
-        else:
-            cells[:] = self._row(finding)
+            return
+        match self._row(finding):
+            case Row.NONE:
+                self._left_out += finding.host not in self._dead
+                cells.clear()
+            case Row.OF_HOST:
+                cells[:] = row_of_dead(self._run.hosts[finding.host])
+            case Row.OF_FINDING:
+                cells[:] = row(finding)
 
-    def _row(self, finding: Finding) -> list[str]:
+    def _row(self, finding: Finding) -> Row:
         """A dead host has one row, whatever the number of tests; of very large runs what is green is left out."""
         host = self._run.hosts.get(finding.host)
         if host is not None and not host.reached:
-            if finding.host in self._dead:
-                return []
-            self._dead.add(finding.host)
-            return row_of_dead(host)
+            first = self._dead.setdefault(finding.host, finding.nodeid)
+            return Row.OF_HOST if first == finding.nodeid else Row.NONE
         if self._selected > MOST_ROWS and finding.state in (State.ABSENT, State.NOT_APPLICABLE):
-            self._left_out += 1
-            return []
-        return row(finding)
+            return Row.NONE
+        return Row.OF_FINDING
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_html(self, report: pytest.TestReport | pytest.CollectReport, data: list[str]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from . import excerpt
-from .model import Finding, HostReport, Run
+from .model import ExitStatus, Finding, HostReport, Run
+from .terminal import complain
 
 FORMAT = "kdump-acceptance-report"
 VERSION = 1
@@ -53,6 +54,16 @@ class Writer:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         text = json.dumps(as_data(self._run, int(session.exitstatus)), indent=1, ensure_ascii=False) + "\n"
+        try:
+            self._write(text)
+        except OSError as error:
+            session.exitstatus = ExitStatus.INTERNAL
+            complain(session.config, f"the verdicts could not be written to {self._path}: {error.strerror}")
+
+    def _write(self, text: str) -> None:
+        if self._path.exists() and not self._path.is_file():  # a pipe or a terminal is not to be replaced
+            self._path.write_text(text, encoding="utf-8")
+            return
         draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         draft.write_text(text, encoding="utf-8")
         draft.replace(self._path)

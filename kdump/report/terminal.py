@@ -152,6 +152,14 @@ def _wrapped(text: str, width: int, most: int = 30) -> Iterator[Line]:
 _MARKUP = {state: {key: on for key, on in LETTERS[state][1].items() if key != "bold"} for state in State}
 
 
+def complain(config: pytest.Config, sentence: str) -> None:
+    """Say what went wrong with a report itself."""
+    reporter: TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.ensure_newline()
+        reporter.write_line(sanitise(sentence), red=True)
+
+
 def _write(reporter: TerminalReporter, lines: Iterable[Line]) -> None:
     for line, markup in lines:
         reporter.write_line(sanitise(line), **markup)

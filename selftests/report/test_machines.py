@@ -75,6 +75,15 @@ def test_report_that_cannot_be_written_ends_before_the_first_connection(audit, p
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
 
 
+@pytest.mark.parametrize("option", ["--verdicts-json", "--html"])
+def test_full_disk_costs_that_report_only(audit, option):
+    result = audit(f"{option}=/dev/full", hosts=["healthy"])
+    assert result.ret == 3
+    result.stdout.fnmatch_lines(["*could not be written to /dev/full: No space left on device", "healthy  would dump*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert Path("/dev/full").is_char_device()
+
+
 def test_finding_reaches_another_process(audit, pytester):
     """As with pytest-xdist, whose workers send their reports through these hooks."""
     conftest = pytester.path / "conftest.py"
