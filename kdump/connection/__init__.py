@@ -18,7 +18,7 @@ from kdump.connection.execution import Executed
 from kdump.connection.settings import Settings
 from kdump.connection.sudo import SCRIPT
 
-__all__ = ["SCRIPT", "ConnectionProblem", "Executed", "Kind", "Phase", "Settings", "execute", "register", "settings"]
+__all__ = ["SCRIPT", "ConnectionProblem", "Executed", "Kind", "Phase", "Settings", "close_all", "execute", "register", "settings"]
 
 _OURS = {
     "paramiko": "kdump.connection.ssh.SshBackend",
@@ -95,3 +95,10 @@ def execute_by_argument(backend: BaseBackend, command: str, stdin: bytes, deadli
             stderr=answer.stderr_bytes[:cap],
         )
     return Executed(answer.stdout_bytes, answer.stderr_bytes, int(answer.rc))
+
+
+def close_all() -> None:
+    """Hang up on what hosts share (jump hosts), at the end of a run. Each host's backend closes its own connection."""
+    from kdump.connection.link import close_bastions  # not before a host is asked: paramiko takes a while to load
+
+    close_bastions()

@@ -11,14 +11,13 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import paramiko
-from paramiko.agent import Agent
 from paramiko.packet import Packetizer
 
-from kdump.connection import algorithms, hostkey, keys, known_hosts
+from kdump.connection import algorithms, hostkey, known_hosts
+from kdump.connection.authentication import authenticate, words_of
 from kdump.connection.deadline import Deadline
 from kdump.connection.dial import ProxyProcess, connect_tcp
 from kdump.connection.errors import ConnectionProblem, Kind, Phase, printable
@@ -97,7 +96,7 @@ def connect(
         link = _dial(config, settings, deadline, password, hops)
         try:
             _exchange_keys(link, settings, deadline)
-            _authenticate(link, deadline, password)
+            authenticate(link, deadline, password)
             _keep_alive(link)
             return link
         except _HungUp as dropped:
@@ -203,7 +202,7 @@ def _through(config: HostConfig, settings: Settings, deadline: Deadline, passwor
             Kind.REFUSED if refused else Kind.LOST,
             config.alias,
             Phase.TCP,
-            f"via {name}: {target}: {_words(channel)}",
+            f"via {name}: {target}: {words_of(channel)}",
             f"check that sshd runs there and that {name} may forward to it",
         )
     return Link(config, channel, None)
@@ -319,7 +318,7 @@ def _no_agreement(link: Link, deadline: Deadline, answered: bool) -> Exception:
             "check sshd there: something accepts connections and does not serve them",
         )
     error = transport.get_exception()
-    words = _words(error)
+    words = words_of(error)
     if phase is Phase.BANNER:
         line = transport.packetizer.last_line
         overloaded = not line or "MaxStartups" in line
@@ -338,107 +337,6 @@ def _no_agreement(link: Link, deadline: Deadline, answered: bool) -> Exception:
     return ConnectionProblem(Kind.LOST, config.alias, phase, f"the connection ended: {words}", "check sshd's log on the host")
 
 
-# --- authentication -------------------------------------------------------------------------------------------------
-
-
-def _authenticate(link: Link, deadline: Deadline, password: Secret | None) -> None:
-    """One pass over the keys, then the password; all on this connection."""
-    config, transport = link.config, link.transport
-    ring, agent = keys.key_ring(config)
-    try:
-        tried = 0
-        for _, key in ring.keys:
-            tried += 1
-            if _attempt(link, deadline, partial(transport.auth_publickey, config.user, key)):
-                return
-            if "publickey" not in _allowed(transport, "publickey"):
-                break
-        if password is not None and config.password and "password" in _allowed(transport, "password"):
-            if _attempt(link, deadline, partial(transport.auth_password, config.user, password.reveal())):
-                return
-        elif not ring.keys and _attempt(link, deadline, partial(_none, transport, config.user)):
-            return
-        raise _refused(link, ring, tried, password)
-    finally:
-        if isinstance(agent, Agent):
-            agent.close()
-
-
-def _none(transport: paramiko.Transport, user: str, event: threading.Event) -> None:
-    """ "none", for servers that let everybody in, and to learn what the others want."""
-    transport.auth_handler = paramiko.auth_handler.AuthHandler(transport)
-    transport.auth_handler.auth_none(user, event)
-
-
-def _attempt(link: Link, deadline: Deadline, start: Callable[[threading.Event], object]) -> bool:
-    transport, config = link.transport, link.config
-    transport.saved_exception = None
-    answered = threading.Event()
-    try:
-        start(answered)
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise _cut(config, error) from None
-    if not deadline.wait_until(answered, link.real_socket):
-        raise ConnectionProblem(
-            Kind.TIMED_OUT,
-            config.alias,
-            Phase.AUTH,
-            f"no answer to the authentication in {deadline.seconds:g} s",
-            "check sshd and what it asks (PAM, LDAP, DNS) on the host",
-        )
-    if transport.is_authenticated():
-        return True
-    if not transport.is_active():
-        raise _cut(config, transport.get_exception())
-    return False
-
-
-def _cut(config: HostConfig, error: BaseException | None) -> ConnectionProblem:
-    return ConnectionProblem(
-        Kind.AUTHENTICATION_FAILED,
-        config.alias,
-        Phase.AUTH,
-        f"the server hung up during the authentication of {config.user} ({_words(error)})",
-        "offer fewer keys (IdentityFile with IdentitiesOnly yes) or look into sshd's log on the host",
-    )
-
-
-def _allowed(transport: paramiko.Transport, default: str) -> list[str]:
-    """The methods that the server still offers, as its last refusal said."""
-    error = transport.saved_exception
-    allowed = getattr(error, "allowed_types", None)
-    return list(allowed) if allowed else [default]
-
-
-def _refused(link: Link, ring: keys.KeyRing, tried: int, password: Secret | None) -> ConnectionProblem:
-    config, transport = link.config, link.transport
-    error = transport.saved_exception
-    offered = [f"tried {keys.describe(ring.keys[:tried])}"] if tried or not password else []
-    offered += ["the password of KDUMP_SSH_PASSWORD"] if password is not None and config.password else []
-    wants = _allowed(transport, "")
-    said = f"the host wants {', '.join(map(printable, wants))}" if wants != [""] else ""
-    if isinstance(error, paramiko.ssh_exception.PartialAuthentication):
-        said = f"a further factor is wanted: {', '.join(map(printable, wants))}"
-    remedy = f"add a key for {config.user} (ssh-copy-id), or name one by IdentityFile in ssh_config"
-    if config.gssapi and any(method.startswith("gssapi") for method in wants):
-        remedy += "; Kerberos (GSSAPI) is spoken by --connection=ssh only"
-    parts = [part for part in (f"{config.user} was refused", ", ".join(offered), said, *ring.complaints) if part]
-    return ConnectionProblem(Kind.AUTHENTICATION_FAILED, config.alias, Phase.AUTH, "; ".join(parts), remedy)
-
-
 def _keep_alive(link: Link) -> None:
     if link.config.alive_interval:
         link.transport.set_keepalive(link.config.alive_interval)
-
-
-def _words(error: BaseException | None) -> str:
-    """An exception's message without paramiko's prefixes; its name when it has none."""
-    if error is None:
-        return "closed by the server"
-    if isinstance(error, EOFError):
-        return "closed by the server"
-    if isinstance(error, paramiko.ChannelException):
-        return str(error.text or error.code).lower()
-    if isinstance(error, OSError):
-        return (error.strerror or str(error) or type(error).__name__).lower()
-    return printable(str(error) or type(error).__name__, 160)

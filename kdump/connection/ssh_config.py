@@ -7,20 +7,17 @@ block it stands in; ``Match final`` and ``Match canonical`` cause a second pass.
 """
 
 import dataclasses
-import functools
 import getpass
-import glob
 import hashlib
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from kdump.connection.errors import ConnectionProblem, Kind, Phase
 from kdump.connection.patterns import match_list
-from kdump.connection.settings import forget_with_settings
+from kdump.connection.ssh_config_lines import Line, Malformed, read
 
 _T = TypeVar("_T")
 
@@ -29,7 +26,6 @@ SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa"))
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-_MAX_DEPTH = 16  # readconf.c READCONF_MAX_DEPTH
 
 #: Keywords that change nothing for one command without terminal, forwarding or multiplexing.
 _WITHOUT_EFFECT = frozenset(
@@ -73,13 +69,6 @@ _HONOURED = frozenset(
         serveraliveinterval stricthostkeychecking user userknownhostsfile"""
     )
 )
-_ALIASES = {
-    "challengeresponseauthentication": "kbdinteractiveauthentication",
-    "skeyauthentication": "kbdinteractiveauthentication",
-    "dsaauthentication": "pubkeyauthentication",
-    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
-    "hostbasedkeytypes": "hostbasedacceptedalgorithms",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,19 +107,6 @@ class HostConfig:
     notes: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Line:
-    keyword: str
-    arguments: tuple[str, ...]
-    rest: str
-    where: str
-    included: tuple[tuple["_Line", ...], ...] = ()
-
-
-class _Malformed(Exception):
-    """What is wrong, with file and line."""
-
-
 def resolve(
     alias: str,
     *,
@@ -154,112 +130,25 @@ def resolve(
                 break
             lookup.settle_hostname()
         return lookup.result(identity_file)
-    except _Malformed as error:
+    except Malformed as error:
         raise ConnectionProblem(
             Kind.BAD_CONFIGURATION, alias, Phase.CONFIG, str(error), "correct it, or name another file by --ssh-config"
         ) from None
 
 
-def _files(file: str | None) -> tuple[tuple[_Line, ...], ...]:
+def _files(file: str | None) -> tuple[tuple[Line, ...], ...]:
     if file is not None:
         path = os.path.expanduser(file)
         if path == "none":
             return ()
         if not os.path.isfile(path) and not os.path.exists(path):
-            raise _Malformed(f"{file}: no such file")
-        return (_read(path, "~/.ssh", 0),)
+            raise Malformed(f"{file}: no such file")
+        return (read(path, "~/.ssh", 0),)
     return tuple(
-        _read(path, base, 0)
+        read(path, base, 0)
         for path, base in ((os.path.expanduser(USER_CONFIG), "~/.ssh"), (SYSTEM_CONFIG, "/etc/ssh"))
         if os.path.exists(path)
     )
-
-
-@functools.lru_cache(maxsize=256)
-def _read(path: str, base: str, depth: int) -> tuple[_Line, ...]:
-    if depth > _MAX_DEPTH:
-        raise _Malformed(f"{path}: more than {_MAX_DEPTH} nested Includes")
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise _Malformed(f"{path}: {error.strerror}") from None
-    return tuple(_parse(text, path, base, depth))
-
-
-forget_with_settings(_read.cache_clear)
-
-
-def _parse(text: str, path: str, base: str, depth: int) -> Iterator[_Line]:
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip(" \t\r\f\ufeff")
-        if not line or line.startswith("#"):
-            continue
-        where = f"{path}:{number}"
-        found = re.match(r'"?([A-Za-z0-9]+)"?(?:[ \t]*=[ \t]*|[ \t]+|$)(.*)', line)
-        if not found:
-            raise _Malformed(f"{where}: not a configuration line")
-        keyword, rest = found[1].lower(), found[2]
-        keyword = _ALIASES.get(keyword, keyword)
-        try:
-            arguments = tuple(split_arguments(rest))
-        except ValueError as error:
-            if keyword not in ("proxycommand", "localcommand", "remotecommand"):  # they take the line as it is
-                raise _Malformed(f"{where}: {error}") from None
-            arguments = (rest,)
-        if not arguments:
-            raise _Malformed(f"{where}: {found[1]} has no value")
-        included: tuple[tuple[_Line, ...], ...] = ()
-        if keyword == "include":
-            included = tuple(_read(file, base, depth + 1) for pattern in arguments for file in _included(pattern, base))
-        yield _Line(keyword, arguments, rest, where, included)
-
-
-def _included(pattern: str, base: str) -> list[str]:
-    expanded = os.path.expanduser(pattern)
-    if not os.path.isabs(expanded):
-        expanded = os.path.join(os.path.expanduser(base), expanded)
-    return sorted(path for path in glob.glob(expanded) if os.path.isfile(path))
-
-
-def split_arguments(text: str) -> list[str]:
-    r"""Words of a configuration line as OpenSSH's argv_split(misc.c) sees them: quotes, backslashes, a comment.
-
-    >>> split_arguments(r'one "two three" f\"our  # comment')
-    ['one', 'two three', 'f"our']
-    >>> split_arguments('a#b')
-    ['a#b']
-    """
-    words: list[str] = []
-    word: list[str] | None = None
-    quote = ""
-    position = 0
-    while position < len(text):
-        char = text[position]
-        following = text[position + 1 : position + 2]
-        if char == "\\" and ((following in ("'", '"', "\\") and following) or (not quote and following == " ")):
-            word = [*(word or []), following]
-            position += 1
-        elif quote:
-            if char == quote:
-                quote = ""
-            else:
-                word = [*(word or []), char]
-        elif char in "'\"":
-            quote, word = char, word or []
-        elif char in " \t":
-            if word is not None:
-                words.append("".join(word))
-                word = None
-        elif char == "#" and word is None:
-            break
-        else:
-            word = [*(word or []), char]
-        position += 1
-    if quote:
-        raise ValueError("a quote is not closed")
-    if word is not None:
-        words.append("".join(word))
-    return words
 
 
 class _Lookup:
@@ -267,7 +156,7 @@ class _Lookup:
 
     def __init__(self, alias: str, user: str | None, port: int | None) -> None:
         self.alias = alias
-        self.values: dict[str, _Line] = {}
+        self.values: dict[str, Line] = {}
         self.lists: dict[str, list[str]] = {"identityfile": []}
         self.notes: dict[str, None] = {}
         self.wants_final = False
@@ -276,7 +165,7 @@ class _Lookup:
         self.port = port
         self.local_user = _local_user()
 
-    def apply(self, lines: Sequence[_Line], *, final: bool, active: bool = True, never: bool = False) -> None:
+    def apply(self, lines: Sequence[Line], *, final: bool, active: bool = True, never: bool = False) -> None:
         for line in lines:
             if line.keyword == "host":
                 active = not never and match_list(self._settled or self.alias, line.arguments, fold=False)
@@ -288,7 +177,7 @@ class _Lookup:
             elif active:
                 self._obtain(line)
 
-    def _obtain(self, line: _Line) -> None:
+    def _obtain(self, line: Line) -> None:
         keyword = line.keyword
         if keyword == "identityfile":
             name = line.arguments[0]
@@ -309,10 +198,10 @@ class _Lookup:
         elif keyword not in _WITHOUT_EFFECT:
             self._note(line, "is not known here and was ignored")
 
-    def _note(self, line: _Line, remark: str) -> None:
+    def _note(self, line: Line, remark: str) -> None:
         self.notes[f"{line.where}: {line.keyword} {remark}"] = None
 
-    def _match(self, line: _Line, final: bool, never: bool) -> bool:
+    def _match(self, line: Line, final: bool, never: bool) -> bool:
         words = list(line.arguments)
         result = not never
         if [word.lower() for word in words] == ["all"]:
@@ -330,13 +219,13 @@ class _Lookup:
             else:
                 if not equals:
                     if not words:
-                        raise _Malformed(f"{line.where}: Match {criterion} has no value")
+                        raise Malformed(f"{line.where}: Match {criterion} has no value")
                     value = words.pop(0)
                 passed = result and self._criterion(line, criterion, value)
             result = result and passed is not negated
         return result
 
-    def _criterion(self, line: _Line, criterion: str, value: str) -> bool:
+    def _criterion(self, line: Line, criterion: str, value: str) -> bool:
         patterns = value.split(",")
         if criterion == "host":
             return match_list(self.hostname(), patterns)
@@ -347,10 +236,10 @@ class _Lookup:
         if criterion == "localuser":
             return match_list(self.local_user, patterns, fold=False)
         if criterion == "exec":
-            raise _Malformed(
+            raise Malformed(
                 f"{line.where}: Match exec would run a command on this machine; that is left to OpenSSH (--connection=ssh)"
             )
-        raise _Malformed(f"{line.where}: Match {criterion} is not understood; --connection=ssh leaves it to OpenSSH")
+        raise Malformed(f"{line.where}: Match {criterion} is not understood; --connection=ssh leaves it to OpenSSH")
 
     def settle_hostname(self) -> None:
         """The host name is what the first pass made it; a HostName met in the second changes nothing (ssh.c)."""
@@ -384,7 +273,7 @@ class _Lookup:
             return default
         value = line.arguments[0].lower()
         if value not in ("yes", "true", "no", "false"):
-            raise _Malformed(f"{line.where}: {keyword} must be yes or no")
+            raise Malformed(f"{line.where}: {keyword} must be yes or no")
         return value in ("yes", "true")
 
     def number(self, keyword: str, default: _T, read: Callable[[str], _T]) -> _T:
@@ -394,7 +283,7 @@ class _Lookup:
         try:
             return read(line.arguments[0])
         except ValueError:
-            raise _Malformed(f"{line.where}: {keyword} {line.arguments[0]} is not understood") from None
+            raise Malformed(f"{line.where}: {keyword} {line.arguments[0]} is not understood") from None
 
     def paths(self, keyword: str, default: Iterable[str], tokens: dict[str, str]) -> tuple[str, ...]:
         line = self.values.get(keyword)
@@ -463,7 +352,7 @@ class _Lookup:
         value = line.arguments[0].lower() if line else "ask"
         if value not in ("yes", "true", "ask", "accept-new", "no", "false", "off"):
             assert line is not None
-            raise _Malformed(f"{line.where}: StrictHostKeyChecking {value} is not understood")
+            raise Malformed(f"{line.where}: StrictHostKeyChecking {value} is not understood")
         if value in ("no", "false", "off"):
             assert line is not None
             self._note(line, f"{value} is not honoured: host keys are always verified (--ssh-accept-new adds new ones)")
@@ -513,7 +402,7 @@ def expand(text: str, tokens: dict[str, str], where: str) -> str:
         if name == "%":
             return "%"
         if name not in tokens:
-            raise _Malformed(f"{where}: %{name} is not understood here")
+            raise Malformed(f"{where}: %{name} is not understood here")
         return tokens[name]
 
     return re.sub(r"%(.?)", value, text)
@@ -522,7 +411,7 @@ def expand(text: str, tokens: dict[str, str], where: str) -> str:
 def _path(name: str, tokens: dict[str, str], where: str) -> str:
     def variable(found: re.Match[str]) -> str:
         if found[1] not in os.environ:
-            raise _Malformed(f"{where}: the environment variable {found[1]} is not set")
+            raise Malformed(f"{where}: the environment variable {found[1]} is not set")
         return os.environ[found[1]]
 
     return expand(re.sub(r"\$\{(\w+)\}", variable, os.path.expanduser(name)), tokens, where)

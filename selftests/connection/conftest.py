@@ -1,13 +1,12 @@
 """Fixtures for tests over real connections on loopback."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import testinfra.backend
+import sshd_bench as bench
+from ssh_client import Ask, Client
 
-import bench
 from kdump import connection
 from kdump.connection.settings import Settings
 
@@ -20,29 +19,6 @@ def our_backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     connection.register()
     yield
     connection.settings.configure(Settings())
-
-
-@dataclasses.dataclass
-class Client:
-    """The user's side: a folder with key, known_hosts and ssh_config of its own."""
-
-    folder: Path
-    key: Path
-
-    @property
-    def known_hosts(self) -> Path:
-        return self.folder / "known_hosts"
-
-    def configure(self, known_hosts: str, config: str = "", **options: object) -> None:
-        self.known_hosts.write_text(known_hosts)
-        text = f"{config}\nUserKnownHostsFile {self.known_hosts}\nGlobalKnownHostsFile none\n"
-        text += f"IdentityFile {self.key}\nIdentitiesOnly yes\n"
-        (self.folder / "config").write_text(text)
-        defaults: dict[str, object] = {"connect_timeout": 1.0, "ssh_config": str(self.folder / "config")}
-        connection.settings.configure(Settings(**{**defaults, **options}))  # type: ignore[arg-type]
-
-    def backend(self, spec: str, **options: object) -> testinfra.backend.base.BaseBackend:
-        return testinfra.backend.get_backend(spec, **options)
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +45,6 @@ def bench_client(tmp_path: Path, sshd: bench.Sshd) -> Client:
     client = Client(tmp_path, sshd.user_key)
     client.configure(sshd.known_hosts(), connect_timeout=10.0)
     return client
-
-
-Ask = Callable[..., "connection.Executed | connection.ConnectionProblem"]
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 
 import misbehaving
 import pytest
+from ssh_client import Client
 
-from conftest import Client
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase, execute
 
 #: What a busy machine may add to a figure below, in seconds.

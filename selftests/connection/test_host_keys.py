@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+import sshd_bench as bench
+from ssh_client import Ask, Client
 
-import bench
-from conftest import Ask, Client
 from kdump.connection import ConnectionProblem, Executed, Kind
 from kdump.connection.known_hosts import fingerprint
 

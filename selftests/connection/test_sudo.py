@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import sshd_bench as bench
+from ssh_client import Ask, Client
 
-import bench
-from conftest import Ask, Client
 from kdump import connection
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import misbehaving
 import pytest
+import sshd_bench as bench
+from ssh_client import Ask, Client
 
-import bench
-from conftest import Ask, Client
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase, execute
 
 
@@ -122,6 +122,20 @@ def test_authentication_refused_says_what_was_tried(bench_client: Client, sshd: 
         assert words in str(answer), str(answer)
     assert "canary" not in str(answer)
     assert sshd.connections() - before == 1
+
+
+@pytest.mark.parametrize("method", ["PasswordAuthentication", "KbdInteractiveAuthentication"])
+def test_password_from_the_environment(client: Client, ask: Ask, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    reason = bench.missing()
+    if reason:
+        pytest.skip(reason)
+    with bench.running(first=f"{method} yes\nUsePAM {'yes' if method.startswith('Kbd') else 'no'}") as sshd:
+        for password, kind in ((bench.SUDO_PASSWORD, None), ("wrong canary", Kind.AUTHENTICATION_FAILED)):
+            monkeypatch.setenv("KDUMP_SSH_PASSWORD", password)
+            client.configure(sshd.known_hosts(), connect_timeout=10.0)
+            answer = ask(client.backend(f"trusted@127.0.0.1:{sshd.port}"))
+            assert isinstance(answer, ConnectionProblem) is (kind is not None), str(answer)
+            assert "canary" not in str(answer)
 
 
 def test_agent_serves_a_key_with_a_passphrase(

@@ -19,7 +19,7 @@ from kdump.connection.deadline import Deadline
 from kdump.connection.errors import printable
 from kdump.connection.known_hosts import KnownHosts, Verdict
 from kdump.connection.secret import Secret
-from kdump.connection.ssh_config import split_arguments
+from kdump.connection.ssh_config_lines import split_arguments
 
 BLOB = b"\0\0\0\x0bssh-ed25519" + b"k" * 32
 KEY = base64.b64encode(BLOB).decode()

@@ -58,7 +58,13 @@ def sha512_crypt(password: str) -> str:
 class Sshd:
     """A running sshd. ``log`` is what it logged; ``authenticated()`` counts, so that one connection is provably one."""
 
-    def __init__(self, folder: Path, extra: str = "", host_keys: tuple[str, ...] = ("ed25519", "ecdsa", "rsa")) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        extra: str = "",
+        first: str = "",
+        host_keys: tuple[str, ...] = ("ed25519", "ecdsa", "rsa"),
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -69,6 +75,7 @@ class Sshd:
         shutil.copy(f"{self.user_key}.pub", folder / "authorized_keys")
         (folder / "authorized_keys").chmod(0o644)
         lines = [
+            first,  # the first value of a keyword is the one that counts
             f"Port {self.port}",
             "ListenAddress 127.0.0.1",
             *(f"HostKey {key}" for key in self.host_keys),
@@ -94,7 +101,7 @@ class Sshd:
         passwd, shadow, sudoers = (
             Path("/etc/passwd").read_text(),
             Path("/etc/shadow").read_text(),
-            "root ALL=(ALL) ALL\n",
+            "Defaults use_pty\nroot ALL=(ALL) ALL\n",
         )
         for number, (name, (shell, rule)) in enumerate(ACCOUNTS.items()):
             home = self.folder / "home" / name
