@@ -100,22 +100,23 @@ def capture_memory(capture_inputs: Inputs) -> CaptureMemory:
 
 
 @derived
-def capture_root(capture_inputs: Inputs, capture_cmdline: CommandLine) -> tuple[int, int, int]:
+def capture_root(maybe_capture_inputs: Maybe[Inputs], capture_cmdline: CommandLine) -> tuple[int, int, int]:
     """Bytes to be unpacked, and the least and most that the file system for it may hold."""
     if capture_cmdline.values("root"):
         raise NotApplicable("root= is on the capture kernel's command line: its initramfs is unpacked without a limit")
-    if capture_inputs.unpacked is None:
+    inputs = maybe_capture_inputs.value
+    if inputs.unpacked is None:
         raise CouldNotDetermine("the initramfs could not be listed, so its unpacked size is unknown")
     # without root= the kernel unpacks into a tmpfs of half its memory (init/do_mounts.c, init_rootfs()); a newer one
     # can be told another share, an older one ignores that
     told = [int(match[1]) for value in capture_cmdline.values("initramfs_options") if (match := re.search(r"size=(\d+)%", value))]
-    least, most = model.file_system_limit(capture_inputs, (min([50, *told]), max([50, *told])))
-    if least < capture_inputs.unpacked <= most:
+    least, most = model.file_system_limit(inputs, (min([50, *told]), max([50, *told])))
+    if least < inputs.unpacked <= most:
         raise CouldNotDetermine(
-            f"the initramfs unpacks to {human(capture_inputs.unpacked)}, and between {human(least)} and {human(most)} have "
+            f"the initramfs unpacks to {human(inputs.unpacked)}, and between {human(least)} and {human(most)} have "
             "room for it: only a test crash tells"
         )
-    return capture_inputs.unpacked, least, most
+    return inputs.unpacked, least, most
 
 
 @derived

@@ -159,13 +159,14 @@ def next_reservation(
     maybe_fadump_enabled: Maybe[bool],
     next_boot: NextBoot,
     kernel_arguments: str,
+    crash_size: int,
     maybe_address_map: Maybe[AddressMap],
 ) -> NextReservation:
     """Whether every boot entry that may be started next asks for a reservation."""
     if maybe_fadump_enabled.otherwise(False):
         raise NotApplicable("firmware-assisted dump is in use: it needs no capture kernel in reserved memory")
     ram = maybe_address_map.value.ram if maybe_address_map.known else None
-    problems = [(entry, _next_problem(entry.arguments, kernel_arguments, ram)) for entry in next_boot.entries]
+    problems = [(entry, _next_problem(entry.arguments, kernel_arguments, crash_size, ram)) for entry in next_boot.entries]
     bad = [(entry, problem) for entry, problem in problems if problem]
     if not bad:
         return NextReservation(next_boot.entries[0].source)
@@ -176,9 +177,9 @@ def next_reservation(
     return NextReservation(bad[0][0].source, bad[0][1])
 
 
-def _next_problem(arguments: str, running: str, ram: int | None) -> str:
+def _next_problem(arguments: str, running: str, reserved: int, ram: int | None) -> str:
     if crashkernel.arguments(arguments) and crashkernel.arguments(arguments) == crashkernel.arguments(running):
-        return ""  # what it came to in this boot is judged by itself
+        return "" if reserved else "it asks for the same as this boot, which reserved nothing"
     found = _outcomes(arguments, ram)
     if any(isinstance(outcome, Request) for outcome in found):
         return ""

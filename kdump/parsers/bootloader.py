@@ -104,8 +104,11 @@ class BootConfiguration:
             value = value.strip("\"'")
             if name == "default":
                 defaults.append(value)
-            elif not variables.get(name):
+            elif not variables.get(name) and "$" not in value:
                 variables[name] = value
+        # what GRUB puts back after an entry was booted once
+        if environment.get("prev_saved_entry"):
+            variables["saved_entry"] = environment["prev_saved_entry"]
         root = self._menu(path, variables)
         chosen = [value for value in defaults if "next_entry" not in value] or ["0"]
         names = [_expand(value, variables) for value in dict.fromkeys(chosen)]

@@ -154,6 +154,12 @@ def test_what_cannot_be_known_is_said() -> None:
         host(size="0", extra={FADUMP: Reading(FADUMP, "1", "", 0)}).get("reservation")
 
 
+def test_a_next_boot_like_this_one_reserves_as_much() -> None:
+    args = "BOOT_IMAGE=/vmlinuz ro crashkernel=900M"
+    found = host(args, "0", RAM_2G, extra={BOOT: Reading(BOOT, GRUB % ((" crashkernel=900M",) * 3), "", 0)})
+    assert "which reserved nothing" in found.get("next_reservation").problem
+
+
 def next_boot(text: str, cmdline: str = "BOOT_IMAGE=/vmlinuz ro crashkernel=256M", **how: str) -> Knowledge:
     return host(cmdline, extra={BOOT: Reading(BOOT, text, how.get("errors", ""), 1 if how else 0)})
 
