@@ -53,9 +53,7 @@ def cause(
     id: str, *, stage: Stage, severity: Severity, remediation: str, references: Sequence[str]
 ) -> pytest.MarkDecorator:
     """The ``pytestmark`` of a cause's file. The file's docstring is the explanation, its first line the title."""
-    return pytest.mark.cause(
-        id, stage=stage, severity=severity, remediation=remediation, references=tuple(references)
-    )
+    return pytest.mark.cause(id, stage=stage, severity=severity, remediation=remediation, references=tuple(references))
 
 
 def cause_of(module: ModuleType, mark: pytest.Mark) -> Cause:

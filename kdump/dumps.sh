@@ -3,7 +3,8 @@
 # dump_folder: the folder that the kdump userspace saves dumps in, as the running system sees it.
 dump_folder() {
     if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
-        folder= device=
+        folder=''
+        device=''
         if [ -e /etc/kdump.conf ]; then
             folder=$(sed -n 's/^path[[:space:]]\{1,\}//p' /etc/kdump.conf | sed -n '$p') || return
             device=$(sed -n -E 's/^(ext[234]|xfs|btrfs|minix|f2fs)[[:space:]]+//p' /etc/kdump.conf | sed -n '$p') || return

@@ -195,7 +195,10 @@ ev_kdump() {
     ev_num "$ev_table" 8 || return 0
     ev_first=$ev_n
     [ "$ev_split" -eq 0 ] || ev_bits "$ev_start" "$ev_end"
-    [ "$ev_first" -gt 0 ] || return 0
+    if [ "$ev_first" -le 0 ]; then
+        [ "$ev_split" -eq 0 ] || ev_bits 0 "$ev_mapnr"
+        return 0
+    fi
     if ! ev_pages "$ev_first"; then
         ev_bits 0 "$ev_mapnr"
         return 0
@@ -441,6 +444,15 @@ ev_flattened_elf() {
         ev_phnum=$ev_n
         ev_extra=$ev_shdr
     fi
+    # The last record is memory, mostly of whole pages: print the header that would be before 1 to 16 of them.
+    for ev_page in 65536 4096; do
+        ev_index=16
+        while [ "$ev_index" -gt 0 ]; do
+            ev_here=$((ev_size - 16 - ev_index * ev_page - 16))
+            [ "$ev_here" -lt 4096 ] || ev_put "$ev_here" 16
+            ev_index=$((ev_index - 1))
+        done
+    done
     ev_find $((ev_head + ev_phdr * ev_phnum + ev_extra)) || return 0
     ev_notes "$ev_pos" "$ev_avail" 564d434f5245494e464f
 }

@@ -29,9 +29,7 @@ def executable(text: str) -> bool:
 
 
 _NO_CRASH = NotApplicable("crash is not installed on this host: dumps are analysed elsewhere")
-installed_crash = fact(
-    "installed_crash", "limit 8 crash --version", crash_version, tool_missing=_NO_CRASH, slow=True
-)
+installed_crash = fact("installed_crash", "limit 8 crash --version", crash_version, tool_missing=_NO_CRASH, slow=True)
 crash_program = fact("crash_program", "command -v crash || echo none", str.strip)
 # crash calls it by this path (kernel.c, filesys.c, makedumpfile.c): a copy elsewhere does not help.
 strings_program = fact("strings_program", "if [ -x /usr/bin/strings ]; then echo yes; else echo no; fi", executable)

@@ -138,13 +138,12 @@ def failed_saves(dump_notes: tuple[tuple[str, str], ...]) -> list[str]:
     if not dump_notes:
         raise NotApplicable("no tool left a note about a saved dump on this host")
     finished = {path for path, words in dump_notes if "saved successfully" in words}
-    failed = [
+    return [
         f"{path}: {words}"
         for path, words in dump_notes
         if ("crash dump is likely incomplete" in words and path not in finished)
         or (path.endswith("vmcore-creation.status") and words.startswith("fail"))
     ]
-    return failed
 
 
 @derived

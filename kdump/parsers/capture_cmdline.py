@@ -87,9 +87,7 @@ def kdumpctl(running: CommandLine, sysconfig: ShellSettings) -> CommandLine:
     given = sysconfig.get("KDUMP_COMMANDLINE")
     words = CommandLine.parse(given) if given else running
     removed = [word.partition("=")[0] for word in sysconfig.get("KDUMP_COMMANDLINE_REMOVE").split()]
-    return CommandLine(
-        [*_without(words, [*_KDUMPCTL_REMOVES, *removed]), *sysconfig.get("KDUMP_COMMANDLINE_APPEND").split()]
-    )
+    return CommandLine([*_without(words, [*_KDUMPCTL_REMOVES, *removed]), *sysconfig.get("KDUMP_COMMANDLINE_APPEND").split()])
 
 
 def suse(running: CommandLine, sysconfig: ShellSettings) -> CommandLine:

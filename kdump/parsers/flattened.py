@@ -32,7 +32,7 @@ FIRST_RECORD = 4096
 END = b"\xff" * 16
 TAIL = 16 << 10
 """Bytes at the end that are read first; the last record is almost always shorter."""
-LARGE_TAIL = 2 << 20
+LARGER_TAILS = (160 << 10, 2 << 20)
 """Read instead where no record ends before the end record: makedumpfile's cache is 16 pages, 1 MiB of 64 KiB pages."""
 MOST_STEPS = 512
 """Record headers read on the way to the first page descriptor."""
@@ -216,7 +216,7 @@ def _judge_elf(source: ByteSource, view: Flattened) -> Dump:
             complete = Completeness.incomplete(
                 "it has no end record: makedumpfile was stopped before it finished, or the file was cut short"
             )
-        elif last_records(source, end, fits):
+        elif _whole_pages(source, end, fits) or last_records(source, end, fits):
             complete = Completeness.complete("everything was written: the end record is there")
         else:
             complete = _false_end(source, end)
@@ -242,7 +242,7 @@ def last_records(source: ByteSource, end: int, fits: Callable[[int, int], bool])
     Raises `NotRecorded` where a transcript does not reach back far enough.
     """
     found: list[Record] = []
-    for window in (TAIL, LARGE_TAIL):
+    for window in (TAIL, *LARGER_TAILS):
         start = max(FIRST_RECORD, source.size - window)
         tail = source.read_at(start, end - start)
         upto = end
@@ -255,6 +255,19 @@ def last_records(source: ByteSource, end: int, fits: Callable[[int, int], bool])
         if found or start == FIRST_RECORD:
             break
     return found
+
+
+def _whole_pages(source: ByteSource, end: int, fits: Callable[[int, int], bool]) -> Record | None:
+    """The record that ends at `end`, if it is of 1 to 16 whole pages of 64 or 4 KiB: memory, as an ELF dump ends in."""
+    for page in (65536, 4096):
+        for pages in range(16, 0, -1):
+            position = end - pages * page
+            raw = source.read_at(position - 16, 16) if position >= FIRST_RECORD + 16 else b""
+            if len(raw) == 16:
+                offset, size = struct.unpack(">qq", raw)
+                if size == pages * page and offset >= 0 and fits(offset, size):
+                    return Record(offset, size, position)
+    return None
 
 
 def _false_end(source: ByteSource, end: int) -> Completeness:

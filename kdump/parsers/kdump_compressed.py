@@ -255,8 +255,10 @@ def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int
     first = descriptors(source, header, 0, 1)[0]
     part = Split(header.start_pfn, header.end_pfn, header.max_mapnr) if header.split else None
     if first.unwritten:
-        if header.split and _count_bits(source, header, header.start_pfn, header.end_pfn) == 0:
-            return Completeness.complete("its part of memory has no page to dump"), None, part
+        if header.split:
+            here = _count_bits(source, header, header.start_pfn, header.end_pfn)
+            if not here:
+                return _empty_part(source, header, here)
         return Completeness.incomplete("makedumpfile stopped before it had written the first page"), None, part
     if first.offset < header.table + DESCRIPTOR:
         reason = f"its first page descriptor points to {first.offset}, before the page data"
@@ -273,7 +275,7 @@ def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int
                 None,
                 part,
             )
-    here: int | None = total
+    here = total
     if header.split:
         here = _count_bits(source, header, header.start_pfn, header.end_pfn)
     table_end = header.table + DESCRIPTOR * total
@@ -295,6 +297,23 @@ def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int
             reason = f"only {written} of {here} pages were written: makedumpfile ran out of space"
         return Completeness.incomplete(reason, missing_pages=here - written), total, part
     return _bounds(source, header, total, written, here), total, part
+
+
+def _empty_part(source: ByteSource, header: Header, here: int | None) -> tuple[Completeness, int | None, Split]:
+    """A file of a split dump without a page; its descriptors have the room of all files nevertheless."""
+    total = _count_bits(source, header, 0, header.max_mapnr)
+    part = Split(header.start_pfn, header.end_pfn, header.max_mapnr, 0, total)
+    if here is None or total is None:
+        reason = "it is one file of a split dump without a page, and its bitmap is too large to see whether that is right"
+        return Completeness.cannot_tell(reason), total, part
+    end = header.table + DESCRIPTOR * total
+    if header.dump_level and header.dump_level & 1:
+        end += header.block_size
+    if source.size < end:
+        missing = end - source.size
+        reason = "the file ends inside the room for page descriptors"
+        return Completeness.incomplete(reason, missing_bytes=missing), total, part
+    return Completeness.complete("its part of memory has no page to dump"), total, part
 
 
 def _bounds(source: ByteSource, header: Header, total: int, written: int, here: int | None) -> Completeness:

@@ -1,0 +1,45 @@
+"""The capture kernel does not see the disk that the dump goes to.
+
+Its driver is not in the kdump initramfs, the device has another name or is gone, its file system is read-only or full. The
+capture kernel waits for the disk, gives up, and drops into a shell or reboots: no vmcore. Or the dump lands on another
+disk than the one that was meant. The service is active all the time, because loading a capture kernel needs no disk.
+"""
+
+from kdump import Severity, Stage, cause
+
+pytestmark = cause(
+    "dump-disk-not-visible",
+    stage=Stage.SAVE,
+    severity=Severity.NO_VMCORE,
+    remediation=(
+        "Bring the disk back or correct its name in the kdump configuration and /etc/fstab, make room on it, rebuild the kdump "
+        "initramfs so that it holds the disk's drivers (kdumpctl rebuild, kdump-config reload, mkdumprd), and load again."
+    ),
+    references=["https://docs.kernel.org/admin-guide/kdump/kdump.html"],
+)
+
+
+def test_drivers_of_the_disk_are_in_the_kdump_initramfs(drivers_missing_in_capture):
+    assert not drivers_missing_in_capture, (
+        f"neither in the kdump initramfs nor built into its kernel: {', '.join(drivers_missing_in_capture)}"
+    )
+
+
+def test_dumps_go_to_the_disk_that_was_meant(lost_dump_disk):
+    assert not lost_dump_disk, lost_dump_disk
+
+
+def test_devices_named_to_the_capture_kernel_exist(devices_capture_waits_for):
+    assert not devices_capture_waits_for, f"the capture kernel will wait for {', '.join(devices_capture_waits_for)}"
+
+
+def test_dump_can_be_written(refused_writes):
+    assert not refused_writes, refused_writes
+
+
+def test_usb_is_not_switched_off(usb_is_seen):
+    assert usb_is_seen, "the dump target is on USB, and the capture kernel's command line switches USB off"
+
+
+def test_network_target_can_be_reached(network_target):
+    assert network_target
