@@ -108,8 +108,9 @@ def judge_split(dumps: Sequence[Dump]) -> Completeness:
         return Completeness.incomplete(f"the file with page frames {at} to {parts[0].max_mapnr} is missing")
     if all(dump.complete.state is State.COMPLETE for dump in dumps):
         return Completeness.complete(f"all {len(parts)} files of the split dump are complete")
-    written, total = sum(part.pages_written or 0 for part in parts), parts[0].pages_of_all
-    if total is None:
+    written = sum(part.pages_written or 0 for part in parts)
+    total = next((part.pages_of_all for part in parts if part.pages_of_all is not None), None)
+    if total is None or any(part.pages_written is None for part in parts):
         return Completeness.cannot_tell("how many pages the split dump has is not known")
     if written < total:
         return Completeness.incomplete(

@@ -13,7 +13,7 @@ import pytest
 
 from kdump import vmcore_evidence
 from kdump.bytesource import CountingSource, LocalFile
-from kdump.parsers.dump import State
+from kdump.parsers.dump import Dump, State
 from kdump.vmcore import judge, judge_split, match, read_vmlinux
 from selftests.vmcore import dumps
 
@@ -23,6 +23,19 @@ WHOLE = sorted(one for one in FOLDER.iterdir() if one.name not in ("broken", "do
 BROKEN = sorted((FOLDER / "broken").iterdir()) if FOLDER else []
 RELEASE = FOLDER.name if FOLDER else ""
 SCRIPT = Path(vmcore_evidence.__file__).with_suffix(".sh")
+
+
+def judged(path: Path) -> Dump:
+    with LocalFile(path) as file:
+        return judge(file)
+
+
+def evidence_of(path: Path) -> vmcore_evidence.Evidence:
+    command = ["dash", "-c", '. "$0"; vmcore_evidence "$1"', str(SCRIPT), str(path)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert len(text) < 64 << 10
+    (evidence,) = vmcore_evidence.parse(text)
+    return evidence
 
 
 class Cut:
@@ -59,7 +72,8 @@ def test_broken_dump_is_found(path):
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.name)
 def test_every_cut_is_found(path):
     with LocalFile(path) as file:
-        size = file.size
+        # QEMU puts section names after the last memory segment: to lose them is to lose nothing.
+        size = file.size - (16 if path.name == "qemu-elf" else 0)
         cuts = {size * i // 220 for i in range(220)} | {size - back for back in (1, 2, 8, 15, 16, 17, 24, 25, 64, 512, 4096)}
         cuts |= {1, 100, 463, 464, 4096, 4112, 4200, 8192, 12288, 20_000, 40_000}
         missed = [cut for cut in sorted(cuts) if judge(Cut(file, cut)).complete.state is not State.INCOMPLETE]
@@ -68,23 +82,17 @@ def test_every_cut_is_found(path):
 
 @pytest.mark.parametrize("path", WHOLE + BROKEN, ids=lambda path: path.name)
 def test_transcript_gives_the_same_verdict(path):
-    command = ["dash", "-c", '. "$0"; vmcore_evidence "$1"', str(SCRIPT), str(path)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert len(text) < 64 << 10
-    (evidence,) = vmcore_evidence.parse(text)
-    with LocalFile(path) as file:
-        whole = judge(file)
-    told = judge(evidence.source)
+    told, whole = evidence_of(path).dump(), judged(path)
+    if told.split and told.complete.state is State.CANNOT_TELL:
+        return  # its bitmap is not in the transcript: it is judged with its sisters, below
     assert told.complete.state is whole.complete.state, told.complete
     assert (told.release, told.build_id, told.crash_time) == (whole.release, whole.build_id, whole.crash_time)
 
 
-def test_pieces_of_a_split_dump():
-    parts = []
-    for path in WHOLE:
-        if path.name.startswith("kdump-split"):
-            with LocalFile(path) as file:
-                parts.append(judge(file))
+@pytest.mark.parametrize("from_transcript", [False, True])
+def test_files_of_a_split_dump(from_transcript):
+    paths = [path for path in WHOLE if path.name.startswith("kdump-split")]
+    parts = [evidence_of(path).dump() if from_transcript else judged(path) for path in paths]
     assert len(parts) == 3
     assert judge_split(parts).state is State.COMPLETE
     assert judge_split(parts[1:]).state is State.INCOMPLETE
@@ -106,8 +114,8 @@ def test_vmlinux_matches():
 
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.name)
 def test_makedumpfile_reads_what_is_called_complete(path, tmp_path):
-    """`makedumpfile --dump-dmesg` finds the panic (it reads neither flattened files nor one piece of a split dump)."""
-    if "split" in path.name or "flattened" in path.name or path.name in ("debian-default", "qemu-kdump-zlib"):
+    """`makedumpfile --dump-dmesg` finds the panic (not in flattened files, parts, or QEMU's ELF)."""
+    if "split" in path.name or "flattened" in path.name or path.name in ("debian-default", "qemu-kdump-zlib", "qemu-elf"):
         pytest.skip("makedumpfile does not read this format directly")
     if not shutil.which("makedumpfile"):
         pytest.fail("makedumpfile is needed: see selftests/packages.txt")

@@ -1,0 +1,60 @@
+"""Our verdicts of the real dumps beside those of crash and makedumpfile: `python -m selftests.vmcore.compare`.
+
+Needs the dumps of `python -m selftests.vmcore.dumps`, a vmlinux beside them, and crash; takes about ten minutes.
+Besides the whole and the broken dumps, the first nine tenths of each format are shown to all three.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from kdump.bytesource import LocalFile
+from kdump.open_dump import CannotOpen, open_with_crash
+from kdump.parsers.dump import State
+from kdump.vmcore import judge
+from selftests.vmcore import dumps
+
+CUT = ("debian-default", "kdump-zlib-d31", "kdump-lzo-d31", "elf-d31", "flattened-elf-d31", "qemu-kdump-zlib")
+
+
+def main() -> int:
+    folder = dumps.folder()
+    if folder is None or not (folder / "vmlinux").exists():
+        print("no real dumps with a vmlinux: python -m selftests.vmcore.dumps makes the dumps")
+        return 2
+    whole = [one for one in sorted(folder.iterdir()) if one.is_file() and one.name not in ("done", "vmlinux")]
+    print(f"{'dump':<28} {'here':<12} {'crash':<42} makedumpfile --dump-dmesg")
+    for path in [*whole, *sorted((folder / "broken").iterdir())]:
+        row(path.name, path, folder / "vmlinux")
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for name in CUT:
+            cut = Path(scratch) / name
+            shutil.copyfile(folder / name, cut)
+            with cut.open("r+b") as file:
+                file.truncate(cut.stat().st_size * 9 // 10)
+            row(f"{name}, 90 %", cut, folder / "vmlinux")
+    return 0
+
+
+def row(name: str, path: Path, vmlinux: Path) -> None:
+    with LocalFile(path) as file:
+        here = judge(file).complete
+    try:
+        opened = open_with_crash(path, vmlinux)
+        crash = f"opens: {opened.task}, {opened.frames} frames" if opened.readable else (opened.complaint or "nothing comes out")
+    except CannotOpen as error:
+        crash = str(error)
+    with tempfile.TemporaryDirectory() as scratch:
+        command = ["makedumpfile", "--dump-dmesg", str(path), f"{scratch}/dmesg"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    words = "ok" if done.returncode == 0 else " ".join(done.stderr.split())[:70]
+    mark = {State.COMPLETE: "complete", State.INCOMPLETE: "INCOMPLETE", State.CANNOT_TELL: "cannot tell"}[here.state]
+    print(f"{name:<28} {mark:<12} {crash.replace(str(path), 'it')[:42]:<42} {words}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
