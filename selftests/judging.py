@@ -9,9 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kdump.catalogue import suite_facts
 from kdump.fact import CATALOGUE, Knowledge
 from kdump.transcript import Reading, Transcript
 from kdump.verdict import CouldNotDetermine, NotApplicable, Verdict
+
+suite_facts()
 
 TESTS = Path(__file__).parents[1] / "tests"
 

@@ -29,7 +29,7 @@ class StoredDump:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One vmlinux or .debug file; ``image`` is None where it is none, ``problem`` then says why."""
+    """One vmlinux or .debug file; ``image`` is None where it could not be read, ``problem`` then says why."""
 
     path: str
     image: Vmlinux | None
@@ -157,13 +157,15 @@ def debuginfo_for_running_kernel(
     problems = []
     for one in mine:
         if one.image is None:
-            problems.append(f"{one.path}: {one.problem}")
-        elif one.image.build_id != running_build_id:
+            continue
+        if one.image.build_id != running_build_id:
             problems.append(f"{one.path} has build-id {one.image.build_id}, the running kernel {running_build_id}")
         elif one.image.has_dwarf is False:
             problems.append(f"{one.path} matches, but has no DWARF: crash needs the kernel's debuginfo package")
         else:
             return []
+    if unread := next((one for one in mine if one.image is None), None):
+        raise CouldNotDetermine(f"{unread.path}: {unread.problem}")
     return problems
 
 
