@@ -271,8 +271,8 @@ def _whole_pages(source: ByteSource, end: int, fits: Callable[[int, int], bool])
 
 
 def _false_end(source: ByteSource, end: int) -> Completeness:
-    """16 bytes of 0xff at `end`, before which no record ends."""
-    if source.read_at(end - 16, 16) == END:
+    """16 bytes of 0xff at `end`, before which no record ends: certain where there are more, or all of the file was seen."""
+    if source.size - LARGER_TAILS[-1] <= FIRST_RECORD or source.read_at(end - 16, 16) == END:
         return Completeness.incomplete("it ends in bytes of 0xff that are no end record: the file was cut short")
     return Completeness.cannot_tell("it ends in 16 bytes like an end record, but no record that ends there was found")
 
