@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REPORT := reports/kdump-acceptance.html
 SHELL_SCRIPTS := $(wildcard tools/*) .ci/run
 
-.PHONY: demo test lint lab lab-up lab-down lab-status bench fuzz recordings clean
+.PHONY: help demo test lint lab lab-up lab-down lab-status bench fuzz clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,7 +45,13 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	shellcheck $(SHELL_SCRIPTS)
 	shellcheck -s sh kdump/*.sh
-	$(BIN)/python -m kdump.probe | shellcheck -s sh -
+	$(BIN)/python -m kdump.probe | shellcheck -s sh -e SC2016 -
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench.vmcore_bench
+
+fuzz: $(VENV)/.dev
+	cd selftests && ../$(BIN)/python -m pytest fuzz
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -49,9 +49,7 @@ class Cause:
     explanation: str
 
 
-def cause(
-    id: str, *, stage: Stage, severity: Severity, remediation: str, references: Sequence[str]
-) -> pytest.MarkDecorator:
+def cause(id: str, *, stage: Stage, severity: Severity, remediation: str, references: Sequence[str]) -> pytest.MarkDecorator:
     """The ``pytestmark`` of a cause's file. The file's docstring is the explanation, its first line the title."""
     return pytest.mark.cause(id, stage=stage, severity=severity, remediation=remediation, references=tuple(references))
 

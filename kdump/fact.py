@@ -195,7 +195,7 @@ def facts_behind(names: Collection[str]) -> Iterator[Fact[Any]]:
         yield from walk(name.removeprefix(MAYBE))
 
 
-def _value_or_raise(outcome: Any) -> Any:
+def _value_or_raise(outcome: T | NoValue) -> T:
     if isinstance(outcome, NoValue):
         raise outcome
     return outcome

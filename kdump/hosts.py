@@ -25,7 +25,7 @@ class BadHosts(ValueError):
     """The hosts cannot be used as given; ``str()`` is one sentence."""
 
 
-class RecordingBackend(BaseBackend):
+class RecordingBackend(BaseBackend):  # type: ignore[misc]  # untyped base
     """A recorded host: it has a transcript and nothing else."""
 
     NAME = RECORDING

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from testinfra.host import Host
@@ -20,6 +19,7 @@ from .judge import attach_finding
 from .probe import script
 from .report.circumstances import describe
 from .report.model import HostState, Run
+from .transcript import sanitise
 from .verdict import CouldNotDetermine
 
 FORKS = 64  # more threads than this cost more in switching than they gain
@@ -74,6 +74,7 @@ class Audit:
         self._gatherer: Gatherer | None = None
         self._knowledge: dict[Target, Knowledge] = {}
         self._causes: dict[str, Cause | None] = {}
+        self._notes: dict[str, str] = {}
 
     @property
     def targets(self) -> list[Target]:
@@ -181,6 +182,15 @@ class Audit:
     def pytest_unconfigure(self) -> None:
         if self._gatherer is not None:
             self._gatherer.stop()
+        connection.close_all()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What ssh_config asks for and was not honoured, each sentence once."""
+        for target in self._targets or ():
+            for note in getattr(target.backend, "notes", ()):
+                self._notes.setdefault(sanitise(str(note)), target.name)
+        for note, name in self._notes.items():
+            terminalreporter.write_line(f"note: {name}: {note}")
 
 
 def state_of(target: Target, knowledge: Knowledge) -> HostState:
@@ -197,7 +207,7 @@ def state_of(target: Target, knowledge: Knowledge) -> HostState:
 def target_of(item: pytest.Item) -> Target | None:
     """The target that an item is parametrized with, if any."""
     callspec = getattr(item, "callspec", None)
-    found: Any = callspec.params.get("target") if callspec else None
+    found: Target | None = callspec.params.get("target") if callspec else None
     return found
 
 
@@ -217,5 +227,6 @@ def host(target: Target) -> Host:
 @pytest.fixture(scope="session")
 def knowledge(target: Target, request: pytest.FixtureRequest) -> Knowledge:
     """All facts of the host under test."""
-    audit: Audit = request.config.pluginmanager.get_plugin("kdump-audit")
+    audit = request.config.pluginmanager.get_plugin("kdump-audit")
+    assert isinstance(audit, Audit)
     return audit.knowledge(target)

@@ -57,9 +57,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    started = Machine(
-        image.find(options.name), crashkernel=options.crashkernel, cmdline=options.cmdline, detached=True
-    )
+    started = Machine(image.find(options.name), crashkernel=options.crashkernel, cmdline=options.cmdline, detached=True)
     started.boot()
     print(f"{options.name} is up: python -m lab ssh {options.name}, or ssh -F {started.ssh_config} {options.name}")
     return 0

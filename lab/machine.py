@@ -12,6 +12,7 @@ that started it, however that ends (see lab/supervisor.py). Every wait has a dea
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -421,10 +422,8 @@ def terminate(folder: Path, deadline: float = 10.0) -> None:
     """Ends the machine of a run folder that another process started, and removes the folder."""
     until = time.monotonic() + deadline
     while runs.is_running(folder):
-        try:
+        with contextlib.suppress(OSError, ValueError):  # not written yet, or it is ending: look again
             os.kill(int((folder / "supervisor.pid").read_text()), signal.SIGTERM)
-        except (OSError, ValueError):
-            pass  # not written yet, or it is ending: look again
         if time.monotonic() > until:
             raise LabError(f"The machine in {folder} did not end within {deadline:.0f} s.")
         time.sleep(0.1)

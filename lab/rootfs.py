@@ -85,7 +85,7 @@ def build(recipe: Recipe, folder: Path, public_key: str, host_key: Path, log: Pa
 
 
 def _bootstrap_command(recipe: Recipe, additions: Path, archive: Path) -> list[str]:
-    command = ["mmdebstrap", "--variant=minbase", "--aptopt=Acquire::Retries \"3\""]
+    command = ["mmdebstrap", "--variant=minbase", '--aptopt=Acquire::Retries "3"']
     command += [f"--architectures={recipe.arch}", f"--include={','.join(recipe.packages)}"]
     if recipe.debconf:
         answers = shlex.quote("\n".join(recipe.debconf))

@@ -11,9 +11,7 @@ from selftests.judging import ask, denied, host, says
 
 FILE, TEST = "vmcore_vmlinux_mismatch", "vmlinux_opens_dumps_of_the_running_kernel"
 BUILD_ID = "00112233445566778899aabbccddeeff00112233"
-NOTES = "04 00 00 00 14 00 00 00 03 00 00 00 47 4e 55 00 " + " ".join(
-    BUILD_ID[at : at + 2] for at in range(0, 40, 2)
-)
+NOTES = "04 00 00 00 14 00 00 00 03 00 00 00 47 4e 55 00 " + " ".join(BUILD_ID[at : at + 2] for at in range(0, 40, 2))
 RUNNING = [says("kernel_release", "6.1.0"), says("running_build_id", NOTES)]
 
 

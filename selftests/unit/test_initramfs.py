@@ -102,9 +102,7 @@ def test_each_flavour_makes_its_own_capture_command_line() -> None:
     tools = made_by.kdump_tools(RUNNING, ShellSettings())
     assert tools.values("root") == ["/dev/vda"] and not tools.values("crashkernel") and not tools.values("hugepages")
     assert tools.values("nr_cpus") == ["1"] and not tools.values("panic")
-    sysconfig = ShellSettings.parse(
-        'KDUMP_COMMANDLINE_REMOVE="hugepages quiet"\nKDUMP_COMMANDLINE_APPEND="nr_cpus=1 panic=10"'
-    )
+    sysconfig = ShellSettings.parse('KDUMP_COMMANDLINE_REMOVE="hugepages quiet"\nKDUMP_COMMANDLINE_APPEND="nr_cpus=1 panic=10"')
     ctl = made_by.kdumpctl(RUNNING, sysconfig)
     assert not ctl.values("root") and not ctl.has("quiet") and ctl.values("panic") == ["10"]
     suse = made_by.suse(RUNNING, ShellSettings())

@@ -22,9 +22,7 @@ def verdicts(tmp_path_factory):
     hosts.write_text("".join(f"recording://{path}\n" for path in RECORDINGS))
     junit = folder / "junit.xml"
     options = [f"--hosts=@{hosts}", f"--junitxml={junit}", f"--html={folder / 'report.html'}", "-q"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode in (0, 1, 6), done.stdout + done.stderr
     found = defaultdict(lambda: defaultdict(set))
     for case in ET.parse(junit).iter("testcase"):

@@ -72,8 +72,7 @@ class TestProbeUnder:
 )
 def test_what_is_rendered_is_read_back(parts):
     readings = [
-        Reading(command, "\n".join(out).rstrip("\n"), "\n".join(err).strip("\n"), status)
-        for command, out, err, status in parts
+        Reading(command, "\n".join(out).rstrip("\n"), "\n".join(err).strip("\n"), status) for command, out, err, status in parts
     ]
     transcript = Transcript.of(readings, source="a test")
     assert Transcript.parse(transcript.render()) == transcript
