@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             unreadable_image = unreadable.reason
 
     whole: Completeness | None = None
-    if len(dumps) > 1 and all(dump.split for dump in dumps.values()):
+    if all(dump.split for dump in dumps.values()):
         whole = judge_split(list(dumps.values()))
     reports = []
     for path, dump in dumps.items():

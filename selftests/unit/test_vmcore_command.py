@@ -58,6 +58,7 @@ def test_files_of_a_split_dump_are_judged_together(write, capsys):
     files = [write(f"dump{i}", kdump(plan)) for i, plan in enumerate(split_plans(Plan(), 3))]
     assert main(files) == 0
     assert main(files[1:]) == 1
+    assert main(files[:1]) == 1
     assert "is missing" in capsys.readouterr().out
 
 
