@@ -48,10 +48,10 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m kdump.probe | shellcheck -s sh -e SC2016 -
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m bench.vmcore_bench
+	$(BIN)/python bench/vmcore_bench.py
 
 fuzz: $(VENV)/.dev
-	cd selftests && ../$(BIN)/python -m pytest fuzz
+	$(BIN)/python -m selftests.fuzz --seconds 240
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
