@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class LabError(Exception):
+class LabError(RuntimeError):
     """Something is missing or went wrong; ``str()`` is one sentence that says what to do."""
