@@ -114,7 +114,7 @@ def _gap(dump: Dump) -> str:
 
 
 @derived
-def damaged_dumps(dumps: tuple[StoredDump, ...]) -> list[str]:
+def damaged_dumps(dumps: tuple[StoredDump, ...], dump_sizes: dict[str, int]) -> list[str]:
     """A sentence for each dump that is not whole."""
     damaged = []
     for one in dumps:
@@ -125,6 +125,10 @@ def damaged_dumps(dumps: tuple[StoredDump, ...]) -> list[str]:
     unknown = [one for one in dumps if one.dump.complete.state is State.CANNOT_TELL]
     if unknown and not damaged:
         raise CouldNotDetermine(f"{unknown[0].path}: {unknown[0].dump.complete.reason}")
+    if len(dump_sizes) > len(dumps) and not damaged:
+        raise CouldNotDetermine(
+            f"the newest {len(dumps)} dumps are complete, the other {len(dump_sizes) - len(dumps)} were not read"
+        )
     return damaged
 
 

@@ -35,6 +35,7 @@ class Storage:
     drivers: Mapping[str, str | None]
     mappers: tuple[str, ...]
     usb: bool
+    layers: int
 
     @classmethod
     def parse(cls, text: str) -> Storage:
@@ -52,8 +53,10 @@ class Storage:
         drivers: dict[str, str | None] = {}
         mappers: list[str] = []
         usb = False
+        layers = 0
         for line in text.splitlines():
             kind, _, rest = line.partition(" ")
+            layers += kind == "layer"
             if kind == "driver":
                 name, module = rest.rsplit(" ", 1)
                 drivers[name] = None if module == "-" else module
@@ -77,6 +80,7 @@ class Storage:
             drivers,
             tuple(mappers),
             usb,
+            layers,
         )
 
     def modules(self) -> set[str]:
@@ -171,6 +175,10 @@ def drivers_missing_in_capture(
     capture_storage: Storage, initramfs: Initramfs, maybe_built_in_modules: Maybe[frozenset[str]]
 ) -> list[str]:
     """Modules under the dump target that are neither in the kdump initramfs nor built in."""
+    if not capture_storage.layers or not capture_storage.drivers:
+        raise CouldNotDetermine(
+            f"which driver {capture_storage.source} ({capture_storage.file_system}) rests on is not to be seen in /sys"
+        )
     lacking = [name for name in sorted(capture_storage.modules()) if not initramfs.has_module(name)]
     return [name for name in lacking if name.replace("-", "_") not in maybe_built_in_modules.value] if lacking else []
 
@@ -188,13 +196,22 @@ def _resolves(device: str, present: frozenset[str]) -> bool | None:
 
 @derived
 def lost_dump_disk(
-    local_dump_target: DumpTarget, dump_storage: Storage, fstab_lines: tuple[Mounting, ...], device_names: frozenset[str]
+    local_dump_target: DumpTarget,
+    maybe_dump_storage: Maybe[Storage],
+    fstab_lines: tuple[Mounting, ...],
+    device_names: frozenset[str],
 ) -> str:
     """How the disk that dumps are meant for is not where they will go; empty when it is."""
     if local_dump_target.kind in ("disk", "raw"):
-        if _resolves(local_dump_target.where, device_names) is False:
-            return f"the dump target {local_dump_target.where} does not exist"
-        return ""
+        there = _resolves(local_dump_target.where, device_names)
+        if there is None and local_dump_target.kind == "raw":
+            raise CouldNotDetermine(
+                f"the dump target {local_dump_target.where} has no persistent name: another disk may get it at the next boot"
+            )
+        if there is None:
+            _ = maybe_dump_storage.value  # mounted, or the reason why that could not be seen
+        return f"the dump target {local_dump_target.where} does not exist" if there is False else ""
+    dump_storage = maybe_dump_storage.value
     above = [
         line for line in fstab_lines if line.path != "/" and f"{local_dump_target.where}/".startswith(f"{line.path.rstrip('/')}/")
     ]
@@ -216,7 +233,10 @@ def devices_capture_waits_for(
 ) -> list[str]:
     """Devices on the capture kernel's command line that do not exist."""
     wanted = [value for name in ("root", "rd.lvm.lv", "rd.luks.uuid") for value in capture_cmdline.values(name)]
-    return [device for device in wanted if _resolves(device, device_names) is False]
+    judged = {device: there for device in wanted if (there := _resolves(device, device_names)) is not None}
+    if not judged:
+        raise NotApplicable("the capture kernel's command line names no device by a persistent name")
+    return [device for device, there in judged.items() if not there]
 
 
 @derived

@@ -77,9 +77,10 @@ def core_watchdogs(text: str) -> tuple[Watchdog, ...]:
 def _watchdog(name: str, found: Mapping[str, str]) -> Watchdog:
     running: bool | None = None
     if "state" in found:
-        running = found["state"] == "active"
-        if "timeleft-later" in found and int(found["timeleft-later"]) < int(found["timeleft"]):
+        if found["state"] == "active":
             running = True
+        elif "timeleft-later" in found:
+            running = int(found["timeleft-later"]) < int(found["timeleft"])
     return Watchdog(name, found.get("identity", name), found.get("driver", ""), int(found.get("timeout", 0)), running)
 
 
@@ -149,7 +150,7 @@ def watchdogs_that_expire(
             )
     if silent and not found:
         names = ", ".join(f"{dog.name} ({dog.identity})" for dog in silent)
-        raise CouldNotDetermine(f"{names}: this kernel does not tell whether the timer runs")
+        raise CouldNotDetermine(f"{names}: nobody opened the timer, and the kernel does not tell whether the firmware started it")
     return found
 
 

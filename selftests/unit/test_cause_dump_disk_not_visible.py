@@ -35,6 +35,11 @@ LOST = "UUID=bb /var/crash ext4 nofail 0 2"
             says("initramfs", LISTING.format("nvme") + "\nsquashed unlisted"),
             Verdict.UNDETERMINED,
         ),
+        (
+            "drivers_of_the_disk_are_in_the_kdump_initramfs",
+            says("root_storage", "mount 0:40 overlay overlay rw /\nspace 4000000"),
+            Verdict.UNDETERMINED,
+        ),
         ("dumps_go_to_the_disk_that_was_meant", None, Verdict.ABSENT),
         ("dumps_go_to_the_disk_that_was_meant", says("fstab_lines", LOST), Verdict.PRESENT),
         ("dumps_go_to_the_disk_that_was_meant", missing("fstab_lines"), Verdict.ABSENT),
@@ -46,6 +51,11 @@ LOST = "UUID=bb /var/crash ext4 nofail 0 2"
             Verdict.PRESENT,
         ),
         ("devices_named_to_the_capture_kernel_exist", denied("device_names"), Verdict.UNDETERMINED),
+        (
+            "devices_named_to_the_capture_kernel_exist",
+            says("kexec_command", '/sbin/kexec -p --command-line="root=/dev/vda ro" /vmlinuz'),
+            Verdict.NOT_APPLICABLE,
+        ),
         ("dump_can_be_written", None, Verdict.ABSENT),
         ("dump_can_be_written", says("dump_storage", STORAGE.format(space=100)), Verdict.PRESENT),
         (
