@@ -99,7 +99,13 @@ class Audit:
 
     def pytest_sessionstart(self) -> None:
         """Say what is wrong with ``--hosts`` before anything else happens."""
-        _ = self.targets
+        for target in self.targets:
+            ready = getattr(target.backend, "ready", None)
+            if ready is not None and not self._config.option.collectonly:
+                try:
+                    ready()
+                except RuntimeError as problem:
+                    raise pytest.UsageError(f"{target.name}: {problem}") from problem
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:

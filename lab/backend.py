@@ -67,7 +67,6 @@ class LabBackend(SshBackend):
         self._crashkernel = options.get("crashkernel")
         self._cmdline = options.get("cmdline", "")
         self._user = options.get("user", "root")
-        image.find(hostspec)  # a missing image or QEMU is said before anything else happens
         super().__init__(hostspec, *args, **kwargs)
 
     @classmethod
@@ -75,6 +74,10 @@ class LabBackend(SshBackend):
         """From ``lab://NAME?key=value``. Raises LabError, ValueError."""
         url = urllib.parse.urlsplit(spec)
         return cls(url.netloc, lab_options=dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True)), **kwargs)
+
+    def ready(self) -> None:
+        """Whether the machine can be booted at all. Raises LabError: a missing image is said before anything else happens."""
+        image.find(self._target)
 
     def machine(self) -> Machine:
         """The running machine. Raises LabError."""
