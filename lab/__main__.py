@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "up":
             command.add_argument("--crashkernel", help="another reservation than the recipe's; empty for none")
             command.add_argument("--cmdline", default="", help="more kernel arguments")
+        if name == "console":
+            command.add_argument("-f", "--follow", action="store_true", help="go on until the machine ends, or Ctrl-C")
         if name == "ssh":
             command.add_argument("remote", nargs="*", metavar="-- COMMAND", help="the command (a shell without it)")
     options = parser.parse_args(arguments)
@@ -58,7 +61,11 @@ def _build(options: argparse.Namespace) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     started = Machine(image.find(options.name), crashkernel=options.crashkernel, cmdline=options.cmdline, detached=True)
-    started.boot()
+    try:
+        started.boot()
+    except BaseException:  # it has no owner: nobody else would end it
+        started.stop()
+        raise
     print(f"{options.name} is up: python -m lab ssh {options.name}, or ssh -F {started.ssh_config} {options.name}")
     return 0
 
@@ -77,7 +84,10 @@ def _status(options: argparse.Namespace) -> int:
         except LabError:
             state = f"not built (python -m lab build {name})"
         if runs.is_running(_place(name)):
-            state += f", up on port {_facts(name)['port']}"
+            try:
+                state += f", up on port {_facts(name)['port']}"
+            except LabError as error:
+                state += f", {error}"
         print(f"{name}: {state}")
     return 0
 
@@ -93,8 +103,15 @@ def _ssh(options: argparse.Namespace) -> int:
 
 
 def _console(options: argparse.Namespace) -> int:
-    sys.stdout.write(Path(_facts(options.name)["console"]).read_text(errors="replace"))
-    return 0
+    place = Path(_facts(options.name)["console"])
+    with place.open(errors="replace", newline="") as source:
+        while True:
+            up = runs.is_running(_place(options.name))
+            sys.stdout.write(source.read())
+            sys.stdout.flush()
+            if not (options.follow and up):
+                return 0
+            time.sleep(0.2)
 
 
 def _place(name: str) -> Path:
@@ -108,7 +125,10 @@ def _folder(name: str) -> Path:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((_folder(name) / "machine.json").read_text())
+    try:
+        facts: dict[str, Any] = json.loads((_folder(name) / "machine.json").read_text())
+    except (OSError, ValueError):
+        raise LabError(f"{name} is just being started: try again in a moment.") from None
     return facts
 
 

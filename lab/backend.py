@@ -26,7 +26,7 @@ class LabMachines:
     def __init__(self) -> None:
         self._machines: dict[str, Machine] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # stop() may run in a signal handler
 
     def get(self, name: str, crashkernel: str | None, cmdline: str) -> Machine:
         """The running machine, booted now if it is not. Raises LabError."""
@@ -39,7 +39,11 @@ class LabMachines:
                 machine = Machine(image.find(name), crashkernel=crashkernel, cmdline=cmdline)
                 with self._lock:
                     self._machines[key] = machine
-                machine.boot()
+                try:
+                    machine.boot()
+                except BaseException:  # half booted, it must not be taken for a running machine by the next caller
+                    machine.stop()
+                    raise
             return machine
 
     def stop(self) -> None:

@@ -84,6 +84,7 @@ class Machine:
         self.folder: Path | None = None
         self._console = console.resolve() if console else None
         self._last_console = ""
+        self._lock: int | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
 
@@ -210,6 +211,9 @@ class Machine:
             self._last_console = self.console()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         self.restored = False
 
     kill = stop
@@ -312,6 +316,9 @@ class Machine:
         os.utime(self.image.folder / "image.json")  # it is in use: builds of newer recipes leave it alone
         run_folder = runs.create(self.image.recipe.name, detached=self.detached)
         self.folder = run_folder.path
+        # Held by the supervisor too; we keep it until stop(), else another process could sweep the folder of a machine
+        # that powered off while we still want its disks and its console.
+        self._lock = run_folder.lock
         try:
             overlays = [self.folder / f"disk{number}.qcow2" for number in range(1 + len(self.disks))]
             for number, overlay in enumerate(overlays):
@@ -330,12 +337,6 @@ class Machine:
                     [sys.executable, "-I", "-S", str(SUPERVISOR), str(self.folder), "0" if self.detached else str(os.getpid())],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(run_folder.lock,),
                 )  # fmt: skip
-        except BaseException:
-            self.stop()
-            raise
-        finally:
-            os.close(run_folder.lock)
-        try:
             self._wait((self.folder / "qmp.sock").exists, START_DEADLINE, "to start")
             self.port = self._forwarded_port()
             self._describe(hardware)
