@@ -41,8 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "console":
             command.add_argument("-f", "--follow", action="store_true", help="go on until the machine ends, or Ctrl-C")
         if name == "ssh":
-            command.add_argument("remote", nargs="*", metavar="-- COMMAND", help="the command (a shell without it)")
-    options = parser.parse_args(arguments)
+            command.usage = "%(prog)s [-h] [name] [-- COMMAND ...]"
+    words = sys.argv[1:] if arguments is None else arguments
+    # argparse would take a command's first word for the machine's name.
+    split = words.index("--") if "--" in words else len(words)
+    options = parser.parse_args(words[:split])
+    options.remote = words[split + 1 :]
+    if options.remote and options.command != "ssh":
+        parser.error(f"{options.command} takes no command after --")
     try:
         recipe.target(options.name)
         return int(globals()[f"_{options.command}"](options))

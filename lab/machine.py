@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Any
 
 from lab import accel, keys, qemu, runs, ssh, state
-from lab.errors import LabError
+from lab.errors import AlreadyUpError, LabError
 from lab.image import Image
 from lab.qmp import Qmp
 
@@ -86,6 +86,7 @@ class Machine:
         self._last_console = ""
         self._lock: int | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._died = False  # did QEMU end of itself, before stop()?
         self._qmp: Qmp | None = None
 
     # -- hardware, before the start ----------------------------------------------------------------------------
@@ -128,10 +129,13 @@ class Machine:
                 self.restore()
                 self.wait_for_ssh()
                 return
+            except AlreadyUpError:
+                raise
             except LabError as error:
                 self.say(f"The frozen {self.image.recipe.name} could not be thawed ({error}); booting it anew.")
                 self.stop()
-                shutil.rmtree(saved.folder, ignore_errors=True)
+                if self._died:  # QEMU cannot read it. A machine that was merely slow may be thawed another time.
+                    shutil.rmtree(saved.folder, ignore_errors=True)
         self.say(f"Booting {self.image.recipe.name}: usually 5 s with KVM, 30 to 60 s emulated.")
         self.start()
         self.wait_for_ssh()
@@ -199,7 +203,8 @@ class Machine:
             self._qmp.close()
             self._qmp = None
         if self._supervisor is not None:
-            if self._supervisor.poll() is None:
+            self._died = not self.alive()
+            if not self._died:
                 self._supervisor.terminate()
                 try:
                     self._supervisor.wait(10)
@@ -318,7 +323,7 @@ class Machine:
         self.folder = run_folder.path
         # Held by the supervisor too; we keep it until stop(), else another process could sweep the folder of a machine
         # that powered off while we still want its disks and its console.
-        self._lock = run_folder.lock
+        self._lock, self._died = run_folder.lock, False
         try:
             overlays = [self.folder / f"disk{number}.qcow2" for number in range(1 + len(self.disks))]
             for number, overlay in enumerate(overlays):
@@ -341,6 +346,9 @@ class Machine:
             self.port = self._forwarded_port()
             self._describe(hardware)
         except BaseException:
+            if self._supervisor is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._supervisor.wait(0.5)  # a QEMU that hung up on us is about to end: stop() notes whether it did
             self.stop()
             raise
 

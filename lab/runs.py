@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lab.errors import LabError
+from lab.errors import AlreadyUpError, LabError
 from lab.paths import runs_dir
 
 DETACHED_PREFIX = "up-"
@@ -50,7 +50,7 @@ def locked(path: Path, *, deadline: float, waiting: Callable[[], None] | None = 
 def create(name: str, *, detached: bool = False) -> RunFolder:
     """A new, locked folder for a machine called *name*; sweeps first what killed owners left behind.
 
-    A detached machine has one folder per name. Raises LabError when that one is already running.
+    A detached machine has one folder per name. Raises AlreadyUpError when that one is running.
     """
     root = runs_dir()
     with locked(root / ".lock", deadline=30):
@@ -58,7 +58,9 @@ def create(name: str, *, detached: bool = False) -> RunFolder:
         if detached:
             path = root / (DETACHED_PREFIX + name)
             if path.exists():
-                raise LabError(f"{name} is already up: see `python -m lab status`, or end it with `python -m lab down {name}`.")
+                raise AlreadyUpError(
+                    f"{name} is already up: see `python -m lab status`, or end it with `python -m lab down {name}`."
+                )
             path.mkdir(mode=0o700)
         else:
             path = Path(tempfile.mkdtemp(prefix=f"{name}-{os.getpid()}-", dir=root))

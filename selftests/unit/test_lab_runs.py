@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lab import runs
+from lab import accel, runs, state
 from lab.errors import LabError
 from lab.image import Image
 from lab.machine import Machine
@@ -55,3 +55,18 @@ def test_what_a_machine_that_is_not_running_cannot_do_is_said(tmp_path):
     assert machine.console() == ""
     with pytest.raises(LabError, match="debian12 is not running"):
         machine.run("true")
+
+
+def test_a_machine_that_is_up_already_does_not_cost_its_frozen_state(tmp_path, monkeypatch):
+    monkeypatch.setattr(state, "qemu_version", lambda arch: "QEMU")
+    monkeypatch.setattr(accel, "choose", lambda kernel, arch, say: "tcg")
+    (tmp_path / "image.json").write_text("{}")
+    machine = Machine(Image(DEBIAN12, tmp_path, "1234-uuid", "6.1.0-1-amd64"), detached=True)
+    saved = state.find(tmp_path, machine.hardware())
+    saved.folder.mkdir(parents=True)
+    saved.memory.write_text("memory")
+    running = runs.create("debian12", detached=True)
+    with pytest.raises(LabError, match="already up"):
+        machine.boot()
+    assert saved.exists() and running.path.exists()
+    os.close(running.lock)
