@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REPORT := reports/kdump-acceptance.html
 SHELL_SCRIPTS := $(wildcard tools/*) .ci/run
 
-.PHONY: help demo test lint lab lab-up lab-down lab-status bench fuzz clean
+.PHONY: help demo test lint lab lab-up lab-down lab-status bench bench-faults bench-hostility fuzz clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,8 @@ help:
 	@echo "make test   set up, run all of the suite's own tests"
 	@echo "make lint   ruff, mypy, shellcheck"
 	@echo "make bench  the benchmarks"
+	@echo "make bench-hostility  what a user sees of hosts that misbehave, and how long it takes"
+	@echo "make bench-faults  stage every fault on every lab machine, print the confusion matrix"
 
 $(VENV)/.user: requirements.txt
 	@tools/venv $(PYTHON) $(VENV) requirements.txt
@@ -44,11 +46,21 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	shellcheck $(SHELL_SCRIPTS)
-	shellcheck -s sh kdump/*.sh
+	shellcheck -s sh kdump/*.sh kdump/qualification/*.sh
 	$(BIN)/python -m kdump.probe | shellcheck -s sh -e SC2016 -
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/vmcore_bench.py
+	$(BIN)/python bench/kill_bench.py
+	$(BIN)/python bench/fleet_bench.py --write
+
+bench-hostility: $(VENV)/.dev
+	$(BIN)/python bench/hostility_bench.py
+	$(BIN)/python bench/fleet_page_bench.py
+
+bench-faults: $(VENV)/.dev
+	@tools/packages lab/packages.txt selftests/packages.txt
+	$(BIN)/python bench/faults_bench.py
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m selftests.fuzz --seconds 240

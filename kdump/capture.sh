@@ -4,11 +4,29 @@
 # setting NAME FILE: the last assignment of a shell variable in a file of settings, without running that file.
 setting() {
     [ -e "$2" ] || return 0
-    sed -n "s/^[[:space:]]*\\(export[[:space:]]*\\)\\{0,1\\}$1=//p" "$2" | sed -e '$!d' -e 's/[[:space:]]#.*//' -e "s/^[\"']//" -e "s/[\"'[:space:]]*\$//"
+    sed -n -e "s/^[[:space:]]*\\(export[[:space:]]*\\)\\{0,1\\}$1=//" -e 't found' -e '$!d' -e 'g' -e 'b last' -e ': found' -e h -e '$!d' -e ': last' \
+        -e 's/[[:space:]]#.*//' -e "s/^[\"']//" -e "s/[\"'[:space:]]*\$//" -e '/./p' "$2"
+}
+
+# work_out_once: what many readings need to know, so that not each of them works it out. Empty where that fails: then
+# each says why.
+# shellcheck disable=SC2034  # the library's other files use them
+work_out_once() {
+    known_release=$(capture_release) || known_release=
+    known_image_path=$(capture_image_path) || known_image_path=
+    known_vmcoreinfo=$(kcore_vmcoreinfo) || known_vmcoreinfo=
+    known_dump_files=$(dump_files 2>&1)
+    case $known_dump_files in
+    *find:* | *sed:* | *stat:*) known_dump_files= ;; # something was said on stderr
+    esac
 }
 
 # capture_release: the release of the kernel that the capture kernel is.
 capture_release() {
+    if [ -n "${known_release-}" ]; then
+        echo "$known_release"
+        return
+    fi
     running=$(uname -r) || return
     if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
         # kdump-lib.sh, _get_kdump_kernel_version(): a debug kernel prefers its plain sister
@@ -47,6 +65,10 @@ capture_release() {
 # capture_image_path: where the kdump initramfs in use lies. Of several kinds of place the newest file wins; with none,
 # the place where it is expected.
 capture_image_path() {
+    if [ -n "${known_image_path-}" ]; then
+        echo "$known_image_path"
+        return
+    fi
     release=$(capture_release) || return
     if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
         expected=/boot/initramfs-${release}kdump.img
@@ -77,7 +99,20 @@ capture_image() {
     image=$(capture_image_path) && stat -L -c '%s %Y %n' "$image"
 }
 
-# unpack_segment IMAGE OFFSET MAGIC: the cpio stream that begins there, decompressed. 127: no such decompressor.
+# on_one_cpu: keep this subshell, and what it starts, on one processor. Between two, each piece of data that goes through
+# a pipe wakes the other one, which costs more than all the unpacking on an emulated machine.
+on_one_cpu() {
+    command -v taskset >/dev/null || return 0
+    while read -r key allowed; do
+        [ "$key" != Cpus_allowed_list: ] || break
+    done </proc/self/status
+    # the shell itself reads this: $$ would be the shell that this subshell comes from
+    read -r self _ </proc/self/stat
+    taskset -p -c "${allowed%%[-,]*}" "$self" >/dev/null 2>&1
+}
+
+# unpack_segment IMAGE OFFSET MAGIC: the cpio stream that begins there, decompressed. 127: no such decompressor. What
+# reads it has a deadline: when that one ends, so does this.
 unpack_segment() {
     case $3 in
     30373037*) set -- "$1" "$2" cat ;;
@@ -102,9 +137,9 @@ unpack_segment() {
     if [ "$1" = cat ]; then
         tail -c "+$((offset + 1))" "$image"
     elif [ "$offset" -eq 0 ]; then
-        limit 15 "$@" <"$image"
+        "$@" <"$image"
     else
-        tail -c "+$((offset + 1))" "$image" | limit 15 "$@"
+        tail -c "+$((offset + 1))" "$image" | "$@"
     fi
 }
 
@@ -114,8 +149,9 @@ each_segment() {
     size=$(stat -L -c %s "$1") || return
     next=0
     for round in 1 2 3 4 5 6; do
-        magic=$(od -An -v -tx1 -j "$next" -N 6 "$1") || return
-        magic=$(printf %s "$magic" | tr -d ' \n')
+        words=$(od -An -v -tx1 -j "$next" -N 6 "$1") || return
+        magic=
+        for word in $words; do magic=$magic$word; done
         case $magic in
         00*)
             zeros=$(od -An -v -tx1 -j "$next" -N 65536 "$1" | awk '{ for (i = 1; i <= NF; i++) if ($i != "00") { print n + 0; exit } else n++ }')
@@ -152,7 +188,7 @@ listing_filter='
         entries++
     }
     $1 ~ /^-/ {
-        total += bytes; paged += up(bytes, page)
+        if (kind == "file") { total += bytes; paged += up(bytes, page) }
         sub(/^\.?\//, "", name); sub(/^(squashfs|erofs)-root\//, "", name)
         if (kept < 6000 && name ~ wanted) { print kind, bytes, name; kept++ }
     }
@@ -160,10 +196,10 @@ listing_filter='
         if (kind == "file") { print "total", total + 0, paged + 0, entries + 0; print "next", up(at + 124, 4) }
         exit status
     }'
-listing_wanted='[.]ko([.](xz|gz|zst))?$|(-|squash/)root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|mount[.]nfs|cryptsetup|lvm|multipath|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab)'
+listing_wanted='[.]ko([.](xz|gz|zst))?$|(-|squash/)root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|lftp|mount[.]nfs4?|mount[.]cifs|cryptsetup|systemd-cryptsetup|lvm|multipathd?|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab|resolv[.]conf|hosts$|ssh/ssh_known)|root/[.]ssh/'
 
 list_segment() {
-    listing=$({ unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet; echo "status $?"; } |
+    listing=$({ on_one_cpu; unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet; echo "status $?"; } |
         awk -v kind=file -v page="$(getconf PAGESIZE || echo 4096)" -v wanted="$listing_wanted" "$listing_filter")
     status=$?
     printf '%s' "${listing%next *}"
@@ -196,7 +232,7 @@ capture_image_listing() {
 }
 
 text_segment() {
-    texts=$(unpack_segment "$1" "$2" "$3" |
+    texts=$(on_one_cpu; unpack_segment "$1" "$2" "$3" |
         limit 15 cpio -i --to-stdout --quiet '*dracut/build-parameter.txt' 'etc/cmdline.d/*' etc/kdump.conf)
     status=$?
     [ -z "$texts" ] || printf '%.20000s\n' "$texts"

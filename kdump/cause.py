@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 
 MARKER = "cause"
+#: the id of the file that judges whether kdump is ready at all: what it finds has one of the other causes behind it
+SYMPTOM = "kdump-not-operational"
 SIGNATURE = "cause(id, *, stage: Stage, severity: Severity, remediation: str, references: [url, …])"
 
 

@@ -1,14 +1,17 @@
-# POSIX sh. Where dumps go, and which ones lie there.
+# POSIX sh. Where dumps go, which ones lie there, and what lies beside them.
+
+# kdump_conf NAMES: the last value of an option of /etc/kdump.conf (kdump-lib-initramfs.sh, kdump_get_conf_val).
+kdump_conf() {
+    [ -e /etc/kdump.conf ] || return 0
+    values=$(sed -n -E -e 's/#.*//' -e 's/[[:space:]]*$//' -e "s/^[[:space:]]*($1)[[:space:]]+//p" /etc/kdump.conf) || return
+    [ -z "$values" ] || printf '%s\n' "$values" | sed -n -E -e 's/^"(.*)"$/\1/' -e '$p'
+}
 
 # dump_folder: the folder that the kdump userspace saves dumps in, as the running system sees it.
 dump_folder() {
     if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
-        folder=''
-        device=''
-        if [ -e /etc/kdump.conf ]; then
-            folder=$(sed -n 's/^path[[:space:]]\{1,\}//p' /etc/kdump.conf | sed -n '$p') || return
-            device=$(sed -n -E 's/^(ext[234]|xfs|btrfs|minix|f2fs)[[:space:]]+//p' /etc/kdump.conf | sed -n '$p') || return
-        fi
+        folder=$(kdump_conf path) || return
+        device=$(kdump_conf 'ext[234]|xfs|btrfs|minix|f2fs') || return
         folder=${folder:-/var/crash}
         if [ -n "$device" ]; then # the path is relative to that file system
             mounted=$(findmnt -n -o TARGET -S "$device" | head -n 1)
@@ -25,58 +28,173 @@ dump_folder() {
         case $folder in
         file://*) folder=${folder#file://} ;;
         *://*)
-            echo "dumps go to $folder: they cannot be seen from here" >&2
+            echo "dumps go over the network: they cannot be seen from here" >&2
             return 65
             ;;
         esac
     fi
-    echo "${folder:-/var/crash}"
+    folder=${folder:-/var/crash}
+    case $folder in
+    *[\$\`]*)
+        echo "the dump folder is worked out by a shell ($folder): its value is not in the file" >&2
+        return 65
+        ;;
+    /*) echo "$folder" ;;
+    *)
+        echo "the dump folder is not an absolute path: $folder" >&2
+        return 65
+        ;;
+    esac
 }
 
-# dump_files FIND-EXPRESSION…: files of the dump folder, at most two folders deep.
+# dumps_elsewhere: where dumps go over the network, or to a device without a file system; nothing where they do not.
+dumps_elsewhere() {
+    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
+        kdump_conf 'nfs4?|ssh|raw|virtiofs'
+    elif [ -e /usr/sbin/kdump-config ]; then
+        for name in NFS SSH FTP; do setting "$name" /etc/default/kdump-tools; done
+    else
+        setting KDUMP_SAVEDIR /etc/sysconfig/kdump | grep '://' | grep -v '^file://' | sed 's,://[^/]*@,://,'
+    fi | sed -n 's/^./elsewhere &/p'
+}
+
+# dump_files: what lies in the folder that is configured and in /var/crash, where dumps were saved before that was
+# changed, or when the configured target failed.
+#
+#     folder /var/crash                            was searched, three levels deep
+#     missing /srv/crash                           does not exist
+#     elsewhere ops@vault:/crash                   dumps go there
+#     unknown WORDS                                why not every dump was seen
+#     dump SIZE MTIME PATH                         bytes; seconds since the epoch
+#     text SIZE MTIME PATH                         what tools write beside dumps
 dump_files() {
-    folder=$(dump_folder) || return
-    limit 8 find -H "$folder" -xdev -maxdepth 3 -type f "$@"
+    if [ -n "${known_dump_files-}" ]; then
+        printf '%s\n' "$known_dump_files"
+        return
+    fi
+    line_break='
+'
+    dumps_elsewhere
+    if ! configured=$(dump_folder 2>&1); then
+        case $configured in
+        'dumps go over the network'*) ;; # said by dumps_elsewhere
+        *) printf 'unknown %s\n' "$configured" ;;
+        esac
+        configured=/var/crash
+    fi
+    searched=
+    for place in "$configured" /var/crash; do
+        if ! [ -d "$place" ]; then
+            words=$(ls -Ld -- "$place" 2>&1 >/dev/null)
+            case $words in
+            '') printf 'unknown %s is not a folder\n' "$place" ;;
+            *'No such file or directory'*)
+                if [ -L "$place" ]; then
+                    printf 'unknown %s is a symbolic link that leads nowhere\n' "$place"
+                elif [ "$place" = "$configured" ]; then
+                    printf 'missing %s\n' "$place"
+                fi
+                ;;
+            *) printf 'unknown %s\n' "$words" ;;
+            esac
+            continue
+        fi
+        real=$(cd -P -- "$place" && pwd)
+        [ -n "$real" ] && [ "$real" = "$searched" ] && continue
+        searched=$real
+        printf 'folder %s\n' "$place"
+        limit 8 find -L "$place" -maxdepth 3 \
+            \( -name 'vmcore*' -o -name 'dump.*' -o -name 'dump-*' -o -name dmesg -o -name 'dmesg[.-]*' \
+            -o -name kexec-dmesg.log -o -name README.txt -o -name kdump_status.log \) \
+            \( -path "*$line_break*" -exec echo 'unknown a file whose name has a line break was not read' \; \
+            -o -type l -exec printf 'unknown %s is a symbolic link that leads nowhere\n' {} \; \
+            -o -type f \( -name '*dmesg*' -o -name '*.txt' -o -name '*.log' -o -name '*.status' \) \
+            -exec stat -L -c 'text %s %Y %n' {} + \
+            -o -type f -exec stat -L -c 'dump %s %Y %n' {} + \)
+        status=$?
+        case $status in
+        0) ;;
+        124 | 137) printf 'unknown %s could not be searched in time\n' "$place" ;;
+        *) printf 'unknown not all of %s could be read: connect as root or use --sudo\n' "$place" ;;
+        esac
+    done
+    [ ! -f /var/lib/kdump/vmcore-creation.status ] || stat -c 'text %s %Y %n' /var/lib/kdump/vmcore-creation.status
 }
 
-# dump_listing: "SIZE PATH" of the dumps, finished or not.
+# dump_listing: the same, bounded.
 dump_listing() {
-    dump_files \( -name 'vmcore*' -o -name 'dump.*' -o -name 'dump-*' \) \
-        ! -name '*dmesg*' ! -name '*.txt' ! -name '*.log' ! -name '*.status' -exec stat -c '%s %n' {} +
+    dump_files | awk '(kept += length($0)) > 200000 { left++; next } { print }
+        END { if (left) print "unknown " left " files were too many to list" }'
+}
+
+# with_newest KIND COUNT COMMAND: COMMAND on the files of that kind, the newest first. Texts of more than 8 MiB are left out.
+with_newest() {
+    files=$(dump_files 2>/dev/null)
+    found=
+    case $files in
+    "$1 "* | *"
+$1 "*) found=$(printf '%s\n' "$files" | newest_of "$1" "$2") ;;
+    esac
+    IFS='
+'
+    set -f
+    # shellcheck disable=SC2086  # one word per line
+    set -- "$3" $found
+    set +f
+    unset IFS
+    "$@"
+}
+
+# newest_of KIND COUNT: the paths of the newest files of that kind.
+newest_of() {
+    awk -v kind="$1" '$1 == kind && (kind == "dump" || $2 <= 8388608) && !seen[$0]++' |
+        sort -s -r -n -k 3,3 | head -n "$2" | sed 's/^[a-z]* [0-9]* -\{0,1\}[0-9]* //'
 }
 
 # dump_evidence: the bytes from which the newest dumps can be judged, see vmcore_evidence.
 dump_evidence() {
-    found=$(dump_files \( -name 'vmcore*' -o -name 'dump.*' -o -name 'dump-*' \) \
-        ! -name '*dmesg*' ! -name '*.txt' ! -name '*.log' ! -name '*.status') || return
-    IFS='
-'
-    # shellcheck disable=SC2086  # one word per line
-    set -- $found
-    unset IFS
-    vmcore_evidence "$@"
+    with_newest dump 32 vmcore_evidence
 }
 
-# dump_notes: what the tools that saved the dumps wrote beside them, "FILE: LINE".
+# dump_notes: what was written beside the newest dumps, as notes_of prints it.
 dump_notes() {
-    dump_files \( -name README.txt -o -name kdump_status.log -o -name vmcore-creation.status \) \
-        -exec grep -H '' {} + | head -c 20000
+    with_newest text 96 notes_of
 }
 
-# vmlinux_files: debuginfo of all kernels, where each flavour keeps it; the bytes that identify it.
-vmlinux_files() {
-    release=$(uname -r)
-    set --
-    for file in "/usr/lib/debug/boot/vmlinux-$release" "/usr/lib/debug/lib/modules/$release/vmlinux" \
-        "/usr/lib/debug/usr/lib/modules/$release/vmlinux" "/lib/modules/$release/build/vmlinux" \
-        "/usr/lib/modules/$release/vmlinux.debug" "/usr/lib/debug/boot/vmlinux-$release.debug" \
-        "/boot/vmlinux-$release.debug" "/boot/vmlinux-$release" \
-        /usr/lib/debug/boot/vmlinux-* /usr/lib/debug/lib/modules/*/vmlinux /usr/lib/debug/usr/lib/modules/*/vmlinux; do
-        [ -f "$file" ] || continue
-        case " $* " in
-        *" $file "*) ;;
-        *) [ $# -ge 12 ] || set -- "$@" "$file" ;;
-        esac
+# notes_of FILE…: what matters of these texts.
+#
+#     file /var/crash/202601010101/dmesg.202601010101
+#     panic [   84.123456] Kernel panic - not syncing: sysrq triggered crash     of a kernel's log, the last three such lines
+#     says vmcore status: saved successfully                                     of a tool's, the last forty lines
+#     closed                                                                     it may not be read
+#     end                                                                        nothing was cut off
+notes_of() {
+    count=$#
+    while [ "$count" -gt 0 ]; do
+        count=$((count - 1))
+        file=$1
+        shift
+        if [ -r "$file" ]; then set -- "$@" "$file"; else printf 'file %s\nclosed\n' "$file"; fi
     done
-    vmlinux_evidence "$@"
+    if [ "$#" -eq 0 ]; then
+        echo end
+        return
+    fi
+    # shellcheck disable=SC2016  # awk's own
+    limit 8 awk '
+        function flush(i) {
+            for (i = kept > most ? kept - most + 1 : 1; i <= kept; i++) print kind, substr(lines[i % most], 1, 300)
+            kept = 0
+        }
+        FNR == 1 {
+            flush()
+            print "file " FILENAME
+            log_of_kernel = FILENAME ~ /\/(vmcore-)?dmesg[^\/]*$/
+            kind = log_of_kernel ? "panic" : "says"
+            most = log_of_kernel ? 3 : 40
+        }
+        log_of_kernel && !/Kernel panic - not syncing|BUG: |kernel BUG at|Unable to handle kernel|Internal error: |general protection fault|Oops|sysrq: Trigger a crash/ { next }
+        FILENAME ~ /\/kexec-dmesg\.log$/ && !/kdump.*(saving|saved|failed|error)/ { next }
+        { lines[++kept % most] = $0 }
+        END { flush(); print "end" }' "$@" | head -c 100000
 }

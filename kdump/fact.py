@@ -3,13 +3,17 @@
 A fact is a read-only shell command plus a pure parser, and it is a pytest fixture. A derived fact is a pure
 function over other facts, named as its parameters. A parameter called ``maybe_NAME`` receives a
 :class:`Maybe`: the value, or the reason why there is none, raised only when the function looks at it.
+
+A command with ``{kernel}`` in it is about one installed kernel, running or not: the release stands there when it runs.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NoReturn, TypeVar
 
 import pytest
@@ -19,6 +23,7 @@ from .verdict import CouldNotDetermine, NotApplicable, NoValue
 
 T = TypeVar("T")
 MAYBE = "maybe_"
+KERNEL = "{kernel}"
 TIMED_OUT = (124, 137)  # coreutils' timeout(1): 124 after TERM, 128+9 after KILL
 _UNSET: Any = object()
 
@@ -41,6 +46,15 @@ class Fact(Generic[T]):
     statuses: Collection[int] = (0,)
     root: bool = False
     slow: bool = False
+
+    @property
+    def of_a_kernel(self) -> bool:
+        """Whether it is about one installed kernel."""
+        return KERNEL in self.command
+
+    def for_kernel(self, release: str) -> Fact[T]:
+        """This fact about the kernel of that release; itself where it is not about a kernel."""
+        return replace(self, command=self.command.replace(KERNEL, shlex.quote(release))) if self.of_a_kernel else self
 
     def of(self, transcript: Transcript) -> T:
         """The fact's value. Raises :class:`CouldNotDetermine` or :class:`NotApplicable` with the reason."""
@@ -108,6 +122,18 @@ class Maybe(Generic[T]):
 CATALOGUE: dict[str, Fact[Any] | Derived[Any]] = {}
 
 UID = "id -u"
+# What a release is made of in practice; the kernel keeps at most 64 characters of it (include/linux/uts.h).
+_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}")
+
+
+def kernel_release(text: str) -> str:
+    """``text``, if it can be the release of a kernel; it becomes a word of a shell command and part of file names.
+
+    Raises :class:`ValueError`.
+    """
+    if not _RELEASE.fullmatch(text):
+        raise ValueError(f"{text!r} is not the release of a kernel: name one as `uname -r` or `ls /lib/modules` does")
+    return text
 
 
 def runs_as_root(transcript: Transcript) -> bool:
@@ -147,10 +173,13 @@ def _register(entry: Fact[Any] | Derived[Any], doc: str | None) -> Any:
 
 
 class Knowledge:
-    """The values of all facts of one host, computed once each from its transcript."""
+    """The values of all facts of one host, computed once each from its transcript.
 
-    def __init__(self, transcript: Transcript) -> None:
-        self.transcript = transcript
+    ``kernel``: the release of the installed kernel that facts about one are about.
+    """
+
+    def __init__(self, transcript: Transcript, kernel: str = "") -> None:
+        self.transcript, self.kernel = transcript, kernel
         self._known: dict[str, Maybe[Any]] = {}
 
     def get(self, name: str) -> Any:
@@ -167,7 +196,7 @@ class Knowledge:
 
     def _compute(self, entry: Fact[Any] | Derived[Any]) -> Any:
         if isinstance(entry, Fact):
-            return entry.of(self.transcript)
+            return entry.for_kernel(self.kernel).of(self.transcript)
         return entry.function(
             *(
                 self.maybe(argument.removeprefix(MAYBE)) if argument.startswith(MAYBE) else self.get(argument)
@@ -193,6 +222,12 @@ def facts_behind(names: Collection[str]) -> Iterator[Fact[Any]]:
 
     for name in names:
         yield from walk(name.removeprefix(MAYBE))
+
+
+def of_kernels(facts: Iterable[Fact[Any]], releases: Collection[str]) -> Iterator[Fact[Any]]:
+    """The facts as they are read on a host: those about an installed kernel once for each of these."""
+    for fact in facts:
+        yield from map(fact.for_kernel, releases) if fact.of_a_kernel else (fact,)
 
 
 def _value_or_raise(outcome: T | NoValue) -> T:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from . import recording
 from .connection import execute
 from .connection.errors import ConnectionProblem
+from .crew import Crew
 from .hosts import RecordingBackend, Target
+from .progress import REDRAW, Gathering, Waiting
 from .recording import BadRecording
 from .transcript import NotATranscript, Transcript
 from .verdict import CouldNotDetermine
@@ -20,7 +25,8 @@ COMMAND = "/bin/sh -s"
 class Gatherer:
     """Asks all targets with the same script, ``forks`` at a time, and hands out their transcripts.
 
-    ``deadline`` (seconds) and ``cap`` (bytes of output) bound what one host can cost.
+    ``deadline`` (seconds) and ``cap`` (bytes of output) bound what one host can cost. ``complete`` adds to a transcript
+    what only its answers show to be missing, as long as the host is connected.
     """
 
     def __init__(
@@ -31,21 +37,56 @@ class Gatherer:
         deadline: float,
         cap: int,
         record: Path | None = None,
-        on_done: Callable[[Target], None] = lambda target: None,
+        complete: Callable[[Target, Transcript], Transcript] = lambda target, transcript: transcript,
     ) -> None:
         self._script = script.encode()
-        self._deadline, self._cap, self._record, self._on_done = deadline, cap, record, on_done
-        self._pool = ThreadPoolExecutor(max_workers=forks, thread_name_prefix="gather")
+        self._deadline, self._cap, self._record = deadline, cap, record
+        self._complete = complete
+        self._crew = Crew(forks)
         self._asked: dict[Target, Future[Transcript]] = {}
+        self._answered: SimpleQueue[Target] = SimpleQueue()
+        self._under_way: dict[Target, float] = {}
+        self._started = time.monotonic()
 
     def start(self, targets: Iterable[Target]) -> None:
+        """Ask targets that were not asked yet."""
         for target in targets:
-            self._asked[target] = self._pool.submit(self._ask, target)
+            if target not in self._asked:
+                self._asked[target] = Future()
+                self._crew.submit(partial(self._ask, target, self._asked[target]))
 
-    def transcript(self, target: Target) -> Transcript:
-        """Wait for a target's transcript. Raises :class:`CouldNotDetermine` with the one sentence that says why not."""
+    def progress(self) -> Gathering:
+        """How far it is."""
+        now = time.monotonic()
+        under_way = dict(self._under_way).items()
+        waiting = [Waiting(target.name, now - since, getattr(target.backend, "doing", "")) for target, since in under_way]
+        waiting.sort(key=lambda one: -one.seconds)
+        done = sum(one.done() for one in self._asked.values())
+        return Gathering(done, len(self._asked), now - self._started, waiting)
+
+    def next_done(self, waiting: Callable[[Gathering], None] | None = None) -> Target | None:
+        """A target that is done and was not told before. Without ``waiting`` it is not waited for: None when there is none."""
+        while True:
+            try:
+                return self._answered.get(timeout=REDRAW) if waiting else self._answered.get_nowait()
+            except Empty:
+                if waiting is None:
+                    return None
+                waiting(self.progress())
+
+    def has_answered(self, target: Target) -> bool:
+        return self._asked[target].done()
+
+    def transcript(self, target: Target, waiting: Callable[[Gathering], None] = lambda gathering: None) -> Transcript:
+        """Wait for a target's transcript, telling ``waiting`` now and then how far all is.
+
+        Raises :class:`CouldNotDetermine` with the one sentence that says why there is none.
+        """
+        asked = self._asked[target]
+        while not wait([asked], REDRAW).done:
+            waiting(self.progress())
         try:
-            return self._asked[target].result()
+            return asked.result()
         except (ConnectionProblem, BadRecording) as problem:
             raise CouldNotDetermine(str(problem)) from problem
         except NotATranscript as problem:
@@ -53,23 +94,31 @@ class Gatherer:
 
     def stop(self) -> None:
         """Ask nobody else; what is under way ends by its own deadline."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.stop()
+        for asked in self._asked.values():
+            asked.cancel()
 
-    def _ask(self, target: Target) -> Transcript:
+    def _ask(self, target: Target, asked: Future[Transcript]) -> None:
+        if not asked.set_running_or_notify_cancel():
+            return
+        self._under_way[target] = time.monotonic()
         try:
             transcript = self._read(target)
             if self._record is not None:
                 recording.save(transcript, self._record, target.name)
-            return transcript
+            asked.set_result(transcript)
+        except BaseException as problem:  # whoever wants the transcript is told
+            asked.set_exception(problem)
         finally:
-            self._on_done(target)
+            del self._under_way[target]
+            self._answered.put(target)
 
     def _read(self, target: Target) -> Transcript:
         if isinstance(target.backend, RecordingBackend):
-            return recording.load(target.backend.path)
+            return self._complete(target, recording.load(target.backend.path))
         try:
             done = execute(target.backend, COMMAND, stdin=self._script, deadline=self._deadline, cap=self._cap)
-            return Transcript.parse(done.stdout)
+            return self._complete(target, Transcript.parse(done.stdout))
         finally:
             close = getattr(target.backend, "close", None)
             if close is not None:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import testinfra.backend
 from testinfra.backend.base import BaseBackend
 from testinfra.host import Host
+from testinfra.utils.ansible_runner import itergroup
 
 RECORDING = "recording"
 DEFAULT_HOSTS = "lab://debian12"
@@ -40,11 +42,28 @@ class RecordingBackend(BaseBackend):  # type: ignore[misc]  # untyped base
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One host of the run. ``name`` is unique in it, and is what reports and test ids show."""
+    """One host of the run. ``name`` is unique in it, and is what reports and test ids show. ``groups``: the groups of
+    the Ansible inventory that hold it, but ``all`` and ``ungrouped``, which Ansible makes."""
 
     name: str
     backend: BaseBackend
     host: Host = field(repr=False)
+    groups: tuple[str, ...] = ()
+    #: the release of the installed kernel that is judged, in place of the host as it runs
+    kernel: str = ""
+
+
+def target_of(item: pytest.Item) -> Target | None:
+    """The target that a test is about, if any."""
+    callspec = getattr(item, "callspec", None)
+    found: Target | None = callspec.params.get("target") if callspec else None
+    return found
+
+
+def host_name(item: pytest.Item) -> str:
+    """The name of the host that a test is about; empty for a test of no host."""
+    found = target_of(item)
+    return found.name if found else ""
 
 
 def specs(option: str, folder: Path) -> list[str]:
@@ -93,6 +112,7 @@ def targets(host_specs: Iterable[str], **options: Any) -> list[Target]:
     Raises :class:`BadHosts`.
     """
     found: dict[str, Target] = {}
+    memberships: dict[int, dict[str, list[str]]] = {}
     for spec in host_specs:
         for backend in _backends(spec, options):
             name = _display_name(spec, backend)
@@ -100,7 +120,7 @@ def targets(host_specs: Iterable[str], **options: Any) -> list[Target]:
                 name = str(backend.path)
             if name in found:
                 raise BadHosts(f"the host {name!r} is selected twice (by {spec!r} and by another part of --hosts)")
-            found[name] = Target(name, backend, Host(backend))
+            found[name] = Target(name, backend, Host(backend), _groups(backend, memberships))
     return list(found.values())
 
 
@@ -119,6 +139,19 @@ def _backends(spec: str, options: dict[str, Any]) -> list[BaseBackend]:
     if not backends:
         raise BadHosts(f"--hosts: no host matches {spec!r}")
     return list(backends)
+
+
+def _groups(backend: BaseBackend, memberships: dict[int, dict[str, list[str]]]) -> tuple[str, ...]:
+    """The inventory's groups of a host; ``memberships`` keeps what was read of each inventory."""
+    runner = getattr(backend, "ansible_runner", None)
+    if runner is None:
+        return ()
+    if id(runner) not in memberships:
+        members = memberships[id(runner)] = {}
+        for group in sorted(set(runner.inventory) - {"all", "ungrouped", "_meta"}):
+            for host in set(itergroup(runner.inventory, group)):
+                members.setdefault(host, []).append(group)
+    return tuple(memberships[id(runner)].get(backend.host, ()))
 
 
 def _made_by_class(scheme: str, spec: str, options: dict[str, Any]) -> list[BaseBackend]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 import pytest
 
 from .cause import Cause
@@ -10,6 +13,11 @@ from .hosts import Target
 from .report.model import Finding
 from .transcript import Reading, Transcript, sanitise
 from .verdict import NoValue, Verdict
+from .waivers import Waivers
+
+#: what a passing test saw, in words, and what it rests on besides its facts: set by fixtures of more than one fact
+SEEN: pytest.StashKey[str] = pytest.StashKey()
+EVIDENCE: pytest.StashKey[tuple[Reading, ...]] = pytest.StashKey()
 
 
 def attach_finding(
@@ -19,16 +27,19 @@ def attach_finding(
     cause: Cause | None,
     target: Target,
     transcript: Transcript | None,
+    waivers: Waivers,
 ) -> Finding:
     """Put the finding on the report, as ``report.finding``, and the words of the suite in place of a traceback.
 
     A failed ``assert`` is a present cause. Any other exception, wherever it was raised, means that the verdict is
-    unknown: such a report is pytest's ERROR, whose reports are told apart from failures by ``when``.
+    unknown: such a report is pytest's ERROR, whose reports are told apart from failures by ``when``. A waived cause is
+    pytest's XFAIL.
     """
-    verdict, seen = _judgement(report, call)
+    verdict, seen = _judgement(report, call, sanitise(item.stash.get(SEEN, "")))
     if verdict is Verdict.UNDETERMINED:
         report.outcome, report.when = "failed", "setup"
-    if call.excinfo is not None and (verdict is Verdict.PRESENT or isinstance(call.excinfo.value, NoValue)):
+    explained = call.excinfo is not None and isinstance(call.excinfo.value, NoValue)
+    if verdict is Verdict.PRESENT or (verdict is Verdict.UNDETERMINED and explained):
         report.longrepr = seen
     found = Finding(
         host=target.name,
@@ -37,16 +48,21 @@ def attach_finding(
         check=_words(item),
         verdict=verdict,
         seen=seen,
-        evidence=_evidence(item, transcript),
+        evidence=_evidence(item, transcript, target.kernel) + item.stash.get(EVIDENCE, ()),
         duration=call.duration,
     )
+    waiver = waivers.of(found, target.groups)
+    if waiver is not None:
+        found = replace(found, waiver=waiver)
+        report.outcome = "skipped"
+        report.wasxfail = f"waived until {waiver.expires} ({waiver.owner}): {waiver.justification}"
     report.finding = found  # type: ignore[attr-defined]
     return found
 
 
-def _judgement(report: pytest.TestReport, call: pytest.CallInfo[None]) -> tuple[Verdict, str]:
+def _judgement(report: pytest.TestReport, call: pytest.CallInfo[None], passed: str) -> tuple[Verdict, str]:
     if call.excinfo is None:
-        return Verdict.ABSENT, ""
+        return Verdict.ABSENT, passed
     error = call.excinfo.value
     if report.skipped:
         return Verdict.NOT_APPLICABLE, sanitise(str(getattr(error, "msg", error)))
@@ -65,8 +81,13 @@ def _words(item: pytest.Item) -> str:
     return " ".join([name.removeprefix("test_").replace("_", " "), *(f"({other})" for other in others)])
 
 
-def _evidence(item: pytest.Item, transcript: Transcript | None) -> tuple[Reading, ...]:
+def _evidence(item: pytest.Item, transcript: Transcript | None, kernel: str) -> tuple[Reading, ...]:
     if transcript is None:
         return ()
-    commands = (fact.command for fact in facts_behind(getattr(item, "fixturenames", ())))
-    return tuple(transcript.readings[command] for command in dict.fromkeys(commands) if command in transcript.readings)
+    commands = _commands_behind(tuple(getattr(item, "fixturenames", ())), kernel)
+    return tuple(transcript.readings[command] for command in commands if command in transcript.readings)
+
+
+@lru_cache(1024)  # the same for all hosts
+def _commands_behind(fixtures: tuple[str, ...], kernel: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(fact.for_kernel(kernel).command for fact in facts_behind(fixtures)))

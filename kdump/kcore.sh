@@ -10,6 +10,10 @@ kcore_program_headers() {
 
 # kcore_vmcoreinfo: the lines of VMCOREINFO that say what kernel this is and how its memory is laid out.
 kcore_vmcoreinfo() {
+    if [ -n "${known_vmcoreinfo-}" ]; then
+        echo "$known_vmcoreinfo"
+        return
+    fi
     head -c 65536 /proc/kcore | tr '\000' '\n' |
         grep -aE '^(OSRELEASE|BUILD-ID|PAGESIZE|KERNELOFFSET|NUMBER\((SECTION_SIZE_BITS|MAX_PHYSMEM_BITS|PAGE_[A-Z]+_MAPCOUNT_VALUE)\))=[[:graph:]]+$'
 }

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 
-from . import catalogue, connection, report
+from . import about_dumps, catalogue, connection, hookspec, kernels, report, shard, waivers, workers
 from .cause import MARKER, SIGNATURE, Cause, cause_of
 from .connection.settings import MIB, Settings
-from .fact import Knowledge, facts_behind
+from .crew import room_for
+from .fact import Knowledge
 from .gather import Gatherer
-from .hosts import DEFAULT_HOSTS, BadHosts, Target, specs, targets
+from .history import plugin as history
+from .hosts import DEFAULT_HOSTS, BadHosts, Target, specs, target_of, targets
 from .judge import attach_finding
 from .probe import script
+from .progress import Gathering, Progress
 from .report.circumstances import describe
-from .report.model import HostState, Run
-from .transcript import sanitise
+from .report.model import Finding, HostState, Run
+from .run_loop import RunLoop
+from .short_protocol import ShortProtocol
+from .transcript import Transcript, sanitise
 from .verdict import CouldNotDetermine
 
-FORKS = 64  # more threads than this cost more in switching than they gain
+FORKS = 512  # at most; how many it really are depends on how busy the controller is
 PROBE_DEADLINE = 60.0  # s; what can hang inside the probe is bounded to 20 s, the rest is for slow machines
 PROBE_CAP = 4 * MIB
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     group = parser.getgroup("kdump", "kdump acceptance suite")
     group.addoption("--ssh-accept-new", action="store_true", help="accept and remember keys of hosts never seen before")
     group.addoption("--connect-timeout", type=float, default=10.0, metavar="S", help="seconds to connect (10)")
@@ -38,9 +45,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="S",
         help="seconds per host (60)",
     )
-    group.addoption("--forks", type=int, default=FORKS, metavar="N", help=f"hosts asked at the same time ({FORKS})")
-    report.add_options(group)
+    group.addoption("--forks", type=int, default=FORKS, metavar="N", help=f"hosts asked at the same time, at most ({FORKS})")
+    report.add_options(group, pluginmanager)
+    waivers.add_options(group)
+    history.add_options(group)
+    shard.add_options(group)
+    kernels.add_options(group)
+    about_dumps.add_options(group)
     group.addoption("--record", metavar="DIR", help="save each host's transcript in DIR, for --hosts=recording://FILE")
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspec)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -61,20 +77,31 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     )
     run = Run(describe(config, datetime.now(UTC)))
-    config.pluginmanager.register(Audit(config, run), "kdump-audit")
+    judged = kernels.Kernels(config)
+    config.pluginmanager.register(judged, "kdump-kernels")
+    audit = Audit(config, run, judged)
+    config.pluginmanager.register(audit, "kdump-audit")
+    config.pluginmanager.register(workers.ByHost(lambda: [one.name for one in audit.targets]), "kdump-workers")
+    config.pluginmanager.register(ShortProtocol(config, audit.knowledge), "kdump-short-protocol")
+    config.pluginmanager.register(RunLoop(target_of, audit.host_of, audit.next_answer, audit.forget), "kdump-run-loop")
     report.register(config, run)
+    history.register(config, run)
 
 
 class Audit:
     """One run: its targets, its gathering, its findings."""
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
-        self._config, self._run = config, run
+    def __init__(self, config: pytest.Config, run: Run, judged: kernels.Kernels) -> None:
+        self._config, self._run, self._kernels = config, run, judged
         self._targets: list[Target] | None = None
         self._gatherer: Gatherer | None = None
         self._knowledge: dict[Target, Knowledge] = {}
         self._causes: dict[str, Cause | None] = {}
         self._notes: dict[str, str] = {}
+        self._waivers = waivers.Waivers()
+        self._progress: Progress | None = None
+        self._left: Counter[Target] = Counter()  # tests that are still to be judged
+        self._found: dict[Target, list[Finding]] = {}
 
     @property
     def targets(self) -> list[Target]:
@@ -83,8 +110,9 @@ class Audit:
             option = self._config.option
             folder = self._config.invocation_params.dir
             try:
+                default = [] if self._kernels.need_no_host else specs(DEFAULT_HOSTS, folder)
                 self._targets = targets(
-                    specs(DEFAULT_HOSTS if option.hosts is None else option.hosts, folder),
+                    default if option.hosts is None else specs(option.hosts, folder),
                     connection=option.connection,
                     ssh_config=option.ssh_config,
                     ssh_identity_file=option.ssh_identity_file,
@@ -98,7 +126,14 @@ class Audit:
         return self._targets
 
     def pytest_sessionstart(self) -> None:
-        """Say what is wrong with ``--hosts`` before anything else happens."""
+        """Say what is wrong with ``--hosts`` and ``--waivers`` before anything else happens."""
+        everyone = self.targets
+        self._waivers = waivers.of_run(self._config, self._run, {target.name: target.groups for target in everyone})
+        self._targets = [target for target in everyone if self._config.option.shard.holds(target.name)]
+        if everyone and not self._targets:
+            raise pytest.UsageError(
+                f"--shard={self._config.option.shard} holds none of the {len(everyone)} hosts: use fewer shards"
+            )
         for target in self.targets:
             ready = getattr(target.backend, "ready", None)
             if ready is not None and not self._config.option.collectonly:
@@ -110,13 +145,15 @@ class Audit:
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "target" in metafunc.fixturenames:
-            names = [target.name for target in self.targets]
-            metafunc.parametrize("target", self.targets, ids=names, indirect=True, scope="session")
+            chosen = self._kernels.targets_of(metafunc.fixturenames, self.targets)
+            if chosen:
+                names = [target.name for target in chosen]
+                metafunc.parametrize("target", chosen, ids=names, indirect=True, scope="session")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Host by host in the order of ``--hosts``; per host in the order of a dump's life."""
-        order = {target: number for number, target in enumerate(self.targets)}
+        order = {target: number for number, target in enumerate([*self.targets, *self._kernels.targets(self.targets)])}
 
         def place(item: pytest.Item) -> tuple[int, int]:
             cause = self.cause(item)
@@ -129,17 +166,24 @@ class Audit:
         if self._config.option.collectonly or not session.items:
             return
         option = self._config.option
+        dumps = about_dumps.AboutDumps(self._config)
         wanted = dict.fromkeys(name for item in session.items for name in getattr(item, "fixturenames", ()))
         self._gatherer = Gatherer(
-            script(facts_behind(list(wanted))),
-            forks=option.forks,
+            script(self._kernels.facts_of_hosts(wanted), vmlinux=dumps.vmlinux.paths),
+            forks=self._forks(),
             deadline=option.probe_timeout,
             cap=PROBE_CAP,
             record=Path(option.record) if option.record else None,
+            complete=dumps.complete,
         )
         asked = dict.fromkeys(target for item in session.items if (target := target_of(item)))
-        self._run.hosts = {target.name: HostState(target.name) for target in asked}
-        self._gatherer.start(asked)
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and reporter.verbosity >= 0:
+            self._progress = Progress(reporter._tw, overwrites=reporter.isatty)
+        self._run.hosts = {target.name: HostState(target.name, groups=target.groups) for target in asked}
+        self._left = Counter(target for item in session.items if (target := target_of(item)))
+        if not hasattr(self._config, "workerinput"):  # a worker of pytest-xdist asks only the hosts that it is given
+            self._gatherer.start(self._kernels.hosts(asked))
 
     def knowledge(self, target: Target) -> Knowledge:
         """What is known of a target. Raises :class:`CouldNotDetermine` when it could not be asked."""
@@ -147,13 +191,63 @@ class Audit:
             if self._gatherer is None:
                 raise CouldNotDetermine(f"{target.name}: nothing was gathered")
             try:
-                knowledge = Knowledge(self._gatherer.transcript(target))
+                knowledge = Knowledge(self._kernels.transcript(target, self._wait_for), target.kernel)
             except CouldNotDetermine as problem:
-                self._run.hosts[target.name] = HostState(target.name, reached=False, problem=str(problem))
+                self._run.hosts[target.name] = HostState(target.name, reached=False, problem=str(problem), groups=target.groups)
                 raise
             self._run.hosts[target.name] = state_of(target, knowledge)
             self._knowledge[target] = knowledge
         return self._knowledge[target]
+
+    def _forks(self) -> int:
+        wanted: int = self._config.option.forks
+        wanted = min(wanted, len(self.targets)) or 1
+        room = room_for(wanted)
+        if room < wanted:
+            note = f"limited to {room} hosts at a time by RLIMIT_NOFILE: raise the limit of open files (ulimit -n)"
+            self._notes[note] = "--forks"
+        return room
+
+    def forget(self, target: Target) -> None:
+        """A target's tests are done: its facts are not needed any more."""
+        self._knowledge.pop(target, None)
+
+    def host_of(self, target: Target) -> Target | None:
+        """The host that must have answered before a target can be judged; None where none is asked."""
+        return next(iter(self._kernels.hosts([target])), None)
+
+    def next_answer(self, wait: bool) -> Target | None:
+        """A host that has answered or was given up since the last call; None when there is none and none is waited for."""
+        assert self._gatherer is not None
+        found = self._gatherer.next_done()
+        if found is not None or not wait:
+            return found
+        with self._showing_progress() as show:
+            return self._gatherer.next_done(show)
+
+    def _wait_for(self, target: Target) -> Transcript:
+        assert self._gatherer is not None
+        self._gatherer.start([target])
+        if self._gatherer.has_answered(target):
+            return self._gatherer.transcript(target)
+        with self._showing_progress() as show:
+            return self._gatherer.transcript(target, show)
+
+    @contextmanager
+    def _showing_progress(self) -> Iterator[Callable[[Gathering], None]]:
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            try:
+                yield self._progress.show if self._progress else lambda gathering: None
+            finally:
+                if self._progress:
+                    self._progress.done()
+
+    def wait_until_gathered(self, target: Target) -> None:
+        """Until the probe of a target has ended, whatever came of it: nobody else uses its backend then."""
+        if self._gatherer is not None:
+            with suppress(CouldNotDetermine):
+                self._gatherer.transcript(target)
 
     def cause(self, item: pytest.Item) -> Cause | None:
         """The cause whose file an item stands in; raises :class:`pytest.UsageError` when it is badly declared."""
@@ -176,12 +270,23 @@ class Audit:
         target = target_of(item)
         if target is not None and (call.when == "call" or (call.when == "setup" and not made.passed)):
             known = self._knowledge.get(target)
-            found = attach_finding(made, call, item, self.cause(item), target, known.transcript if known else None)
+            transcript = known.transcript if known else None
+            found = attach_finding(made, call, item, self.cause(item), target, transcript, self._waivers)
             self._run.findings.append(found)
+            self._found.setdefault(target, []).append(found)
+            self._left[target] -= 1
+            if not self._left[target]:
+                state = self._run.hosts[target.name]
+                made.host_state = state  # type: ignore[attr-defined]  # goes to the controller of pytest-xdist
+                self._config.hook.pytest_kdump_host_finished(host=state, findings=self._found.pop(target), knowledge=known)
         return made
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        order = {target.name: number for number, target in enumerate(self.targets)}
+        self._run.hosts = dict(sorted(self._run.hosts.items(), key=lambda one: order.get(one[0], len(order))))
+        self._run.waivers = self._waivers.review(self._run.findings, self._run.hosts)
+        self._run.compared = self._kernels.compared(self._run.hosts)
         if not self._config.option.collectonly:
             session.exitstatus = self._run.exit_status(int(session.exitstatus))
 
@@ -205,16 +310,11 @@ def state_of(target: Target, knowledge: Knowledge) -> HostState:
     return HostState(
         target.name,
         taken_at=knowledge.transcript.remarks.get("taken", ""),
-        kernel_release=knowledge.maybe("kernel_release").otherwise(""),
+        kernel_release=target.kernel or knowledge.maybe("kernel_release").otherwise(""),
         flavour=found.value.name if found.known else "",
+        groups=target.groups,
+        kernel_at_rest=bool(target.kernel),
     )
-
-
-def target_of(item: pytest.Item) -> Target | None:
-    """The target that an item is parametrized with, if any."""
-    callspec = getattr(item, "callspec", None)
-    found: Target | None = callspec.params.get("target") if callspec else None
-    return found
 
 
 @pytest.fixture(scope="session")

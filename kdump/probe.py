@@ -8,19 +8,22 @@ judges what it printed.
 from __future__ import annotations
 
 import argparse
+import re
 import secrets
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .fact import UID, Fact
+from .fact import UID, Fact, kernel_release
 from .transcript import END, HEADER
 
+# Readings of small text files; kdump/probe.sh has one function for all of them.
+_FILES = re.compile(r"cat /[\w./-]+|first_of( /[\w./-]+)+")
 # Slow readings run beside the fast ones: their pipe holds what they print until the fast ones are through.
 _SCRIPT = """\
 # Reads what the kdump acceptance suite needs to know. Read-only. Run as root (or with sudo) to let it see everything.
-mark={mark}
+mark={mark} kernel_root={root} vmlinux_given={vmlinux}
 LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 unset LANGUAGE LANG IFS CDPATH ENV BASH_ENV
@@ -37,6 +40,7 @@ exec 3>&1
 main() {{
 printf '%s{header}\\n' "$mark"
 printf '%s# taken: %s\\n' "$mark" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+work_out_once
 slow | {{ fast; cat; }}
 printf '%s{end}\\n' "$mark"
 }}
@@ -50,18 +54,24 @@ def library() -> str:
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
-def script(facts: Iterable[Fact[Any]], mark: str | None = None) -> str:
-    """The script for these facts. ``mark`` is a word that no output can guess; it frames the readings."""
+def script(
+    facts: Iterable[Fact[Any]], mark: str | None = None, kernel_root: str = "", vmlinux: Iterable[str] = (), more: str = ""
+) -> str:
+    """The script for these facts. ``mark`` is a word that no output can guess; it frames the readings.
+
+    ``kernel_root``: the folder in which the readings about an installed kernel look for it, in place of ``/``.
+    ``vmlinux``: files of the host that are debuginfo, besides those that packages install.
+    ``more``: shell functions besides the library's.
+    """
     wanted = dict.fromkeys([UID], False)
     for fact in facts:
         wanted[fact.command] = wanted.get(fact.command, False) or fact.slow
-    lanes = {
-        lane: "\n".join(f"reading {shlex.quote(command)}" for command, slow in wanted.items() if slow is lane) or ":"
-        for lane in (True, False)
-    }
+    lanes = {lane: _readings([command for command, slow in wanted.items() if slow is lane]) for lane in (True, False)}
     return _SCRIPT.format(
         mark=mark or f"{secrets.token_hex(8)}:",
-        library=library(),
+        root=shlex.quote(kernel_root),
+        vmlinux=shlex.quote("\n".join(vmlinux)),
+        library=library() + more,
         slow=lanes[True],
         fast=lanes[False],
         header=HEADER,
@@ -69,11 +79,28 @@ def script(facts: Iterable[Fact[Any]], mark: str | None = None) -> str:
     )
 
 
+def _readings(commands: list[str]) -> str:
+    files = [command for command in commands if _FILES.fullmatch(command)]
+    lines = [f"reading {shlex.quote(command)}" for command in commands if command not in files]
+    if files:
+        lines.append(f"file_readings {' '.join(map(shlex.quote, files))}")
+    return "\n".join(lines) or ":"
+
+
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m kdump.probe", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m kdump.probe", description=__doc__)
+    parser.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        type=kernel_release,
+        metavar="RELEASE",
+        help="read what can be known of this installed kernel, too (may be given several times)",
+    )
+    asked = parser.parse_args()
     from .catalogue import suite_facts
 
-    print(script(suite_facts()), end="")
+    print(script(suite_facts(asked.kernel)), end="")
 
 
 if __name__ == "__main__":

@@ -29,11 +29,9 @@ reading() {
     printf '%s$ %s\n' "$mark" "$1"
     rest=$(
         exec 2>&1 >&3 </dev/null
-        (eval "$1")
-        printf '\n[%s' "$?" >&2
+        eval "$1"
     )
-    status=${rest##*\[}
-    rest=${rest%\[*}
+    status=$?
     set -f
     IFS='
 '
@@ -41,6 +39,55 @@ reading() {
     unset IFS
     set +f
     printf '%s[%s]\n' "$mark" "$status"
+}
+
+# file_readings COMMAND…: the same for many "cat FILE" and "first_of FILE…" of small text files, by two processes for all
+# of them: to start a process is what costs most on an emulated machine. What these two cannot answer, reading does.
+file_readings() {
+    complaints='' line_break='
+'
+    for command; do
+        shift
+        file=${command##* }
+        case $command in
+        first_of*)
+            for candidate in ${command#first_of }; do
+                [ ! -e "$candidate" ] || { file=$candidate && break; }
+            done
+            ;;
+        esac
+        set -- "$@" "$command" "$file"
+    done
+    # shellcheck disable=SC2016  # awk's own
+    texts=$(awk -v mark="$mark" 'BEGIN {
+        for (i = 1; i < ARGC; i += 2) {
+            text = ""
+            while ((got = (getline line < ARGV[i + 1])) > 0) text = text line "\n"
+            close(ARGV[i + 1])
+            if (got == 0) print mark "$ " ARGV[i] "\n" text mark "[0]"
+            else left = left " " ARGV[i + 1]
+        }
+        print mark left " "
+    }' "$@") || texts=
+    left=${texts##*"$mark"}
+    printf %s "${texts%"$mark"*}"
+    # shellcheck disable=SC2086  # its words are meant
+    [ -z "${left# }" ] || complaints=$(cat $left 2>&1)
+    while [ $# -gt 0 ]; do
+        case ${texts:+"$left"} in
+        '' | *" $2 "*)
+            complaint=${complaints%%"$line_break"*}
+            case $complaint in
+            cat:*"$2"*': No such file or directory')
+                printf '%s$ %s\n%s! %s\n%s[1]\n' "$mark" "$1" "$mark" "$complaint" "$mark"
+                complaints=${complaints#*"$line_break"}
+                ;;
+            *) reading "$1" ;;
+            esac
+            ;;
+        esac
+        shift 2
+    done
 }
 
 # indent: everything that is not framing is output, and indented by two. Output that ends without a newline has the

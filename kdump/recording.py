@@ -44,7 +44,7 @@ def _load(path: Path, overlaid: tuple[Path, ...]) -> Transcript:
     return Transcript(
         {**below.readings, **transcript.readings},
         below.complete and transcript.complete,
-        transcript.remarks,
+        {key: value for key, value in transcript.remarks.items() if key != BASED_ON},  # it is whole now, and may be saved
     )
 
 

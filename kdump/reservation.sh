@@ -26,6 +26,5 @@ crashkernel_log() {
         return "$status"
     fi
     # the ring buffer's first lines may be gone: then the command line that the kernel logs first is not there
-    printf '%s\n' "$log" | grep -iE 'crash ?kernel|^(\[[^]]*\] *)?Linux version' | head -n 40 | cut -c 1-400
-    return 0
+    printf '%s\n' "$log" | awk 'tolower($0) ~ /crash ?kernel|^(\[[^]]*\] *)?linux version/ && ++kept <= 40 { print substr($0, 1, 400) }'
 }

@@ -1,24 +1,29 @@
 # POSIX sh. What a squashed kdump initramfs rests on.
 
-# squash_modules MODULE…: for every installed kernel what modprobe would do to get these modules, and whether the file
-# that it would load is there: "RELEASE MODULE gone|ok|refused LINE", LINE being modprobe's own (--show-depends). Only
-# kdumpctl squashes: elsewhere nobody is asked.
+# modprobe_answers RELEASE MODULE…: what modprobe would do to get these modules of a kernel, and whether the file that it
+# would load is there: "RELEASE MODULE gone|ok|refused LINE", LINE being modprobe's own (--show-depends).
+modprobe_answers() {
+    release=$1
+    shift
+    for module; do
+        found=$(limit 5 modprobe -S "$release" --show-depends "$module" 2>&1 | tail -n 1)
+        file=${found#insmod }
+        file=${file%% *}
+        case $found in
+        install\ *) limit 5 modprobe -S "$release" --dry-run "$module" 2>/dev/null && state=ok || state=refused ;;
+        insmod\ *) [ -e "$file" ] && state=ok || state=gone ;;
+        *) state=ok ;;
+        esac
+        printf '%s %s %s %s\n' "$release" "$module" "$state" "$found"
+    done
+}
+
+# squash_modules MODULE…: modprobe_answers of every installed kernel. Only kdumpctl squashes: elsewhere nobody is asked.
 squash_modules() {
     [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ] || return 0
     for index in /lib/modules/*/modules.dep; do
-        release=${index%/modules.dep}
-        release=${release##*/}
-        for module; do
-            found=$(limit 5 modprobe -S "$release" --show-depends "$module" 2>&1 | tail -n 1)
-            file=${found#insmod }
-            file=${file%% *}
-            case $found in
-            install\ *) limit 5 modprobe -S "$release" --dry-run "$module" 2>/dev/null && state=ok || state=refused ;;
-            insmod\ *) [ -e "$file" ] && state=ok || state=gone ;;
-            *) state=ok ;;
-            esac
-            printf '%s %s %s %s\n' "$release" "$module" "$state" "$found"
-        done
+        index=${index%/modules.dep}
+        modprobe_answers "${index##*/}" "$@"
     done
 }
 

@@ -1,27 +1,70 @@
 # POSIX sh. What lies under a path: mount, space, block devices, their drivers.
 
-# storage_of PATH: "mount MAJ:MIN SOURCE FSTYPE OPTIONS TARGET", "space AVAILABLE-KB INODES-FREE", then for each block
-# device under it, down to the hardware: "layer NAME UUID-OF-MAPPER", "driver NAME MODULE" ("-" for a driver that is
-# built in), and "bus NAME" where it hangs on USB.
+# settle PATH: sets "path" to what exists of it, links resolved, and "rest" to what does not.
+settle() {
+    path=$1 rest='' hops=0
+    while [ ! -e "$path" ] && [ "$path" != / ]; do
+        if [ -L "$path" ] && [ "$hops" -lt 9 ]; then # a link to what is not there
+            link=$(readlink "$path") || return
+            hops=$((hops + 1))
+            case $link in
+            /*) path=$link ;;
+            *) path=${path%/*}/$link ;;
+            esac
+            continue
+        fi
+        rest=/${path##*/}$rest
+        path=${path%/*}
+        path=${path:-/}
+        if [ -d "$path" ] && [ ! -x "$path" ]; then
+            echo "$path: Permission denied" >&2
+            return 1
+        fi
+    done
+    path=$(readlink -f "$path")
+}
+
+# storage_of PATH: "mount MAJ:MIN SOURCE FSTYPE OPTIONS TARGET", "space FREE-KB FREE-INODES" (root's; "-" where the file
+# system counts none), then for each block device under it, down to the hardware: "layer NAME IDENTIFIER [MAPPER-NAME]",
+# "driver NAME MODULE" ("-" for a driver that is built in), and "bus NAME" where it hangs on USB.
 storage_of() {
-    path=$1
-    while [ ! -e "$path" ] && [ "$path" != / ]; do path=$(dirname "$path"); done
-    mount=$(limit 5 findmnt -n -o MAJ:MIN,SOURCE,FSTYPE,OPTIONS,TARGET -T "$path") || return
+    settle "$1" || return
+    mount=$(limit 5 findmnt -n -o MAJ:MIN,SOURCE,FSTYPE,OPTIONS,TARGET -T "$path" | tail -n 1)
+    if [ -z "$mount" ]; then
+        command -v findmnt >/dev/null || return 127
+        echo "findmnt does not tell what $path lies on" >&2
+        return 65
+    fi
     # shellcheck disable=SC2086  # its fields are meant
     set -- $mount
     printf 'mount %s\n' "$*"
-    printf 'space %s\n' "$(limit 5 df -Pk "$path" | awk 'END { print $4 }')"
-    number=$1 source=${2%%\[*}
+    [ "$3" != autofs ] || return 0 # to ask for its space would mount it
+    counted=$(limit 5 stat -f -c '%f %S %d %c' "$path") || return
+    number=$1 source=${2%%\[*} kind=$3
+    # shellcheck disable=SC2086
+    set -- $counted
+    [ "$4" -gt 0 ] || set -- "$1" "$2" -
+    printf 'space %s %s\n' "$(($1 * $2 / 1024))" "$3"
     if [ -e "/sys/dev/block/$number" ]; then
-        layer_of "$(readlink -f "/sys/dev/block/$number")"
+        layer_of "/sys/dev/block/$number"
     elif [ -b "$source" ]; then # btrfs has a number of its own
-        layer_of "/sys/class/block/$(basename "$(readlink -f "$source")")"
+        source=$(readlink -f "$source")
+        source=${source##*/}
+        for devices in /sys/fs/btrfs/*/devices; do # it may lie on several
+            if [ "$kind" != btrfs ] || [ ! -e "$devices/$source" ]; then continue; fi
+            for device in "$devices"/*; do layer_of "$device"; done
+            return
+        done
+        layer_of "/sys/class/block/$source"
     fi
 }
 
 layer_of() {
     layer=$(readlink -f "$1")
-    printf 'layer %s %s\n' "${layer##*/}" "$(cat "$layer/dm/uuid" 2>/dev/null || cat "$layer/md/level" 2>/dev/null || echo -)"
+    mapper=
+    [ ! -e "$layer/dm/name" ] || mapper=" $(cat "$layer/dm/name")"
+    printf 'layer %s %s%s\n' "${layer##*/}" \
+        "$(cat "$layer/dm/uuid" 2>/dev/null || cat "$layer/md/level" 2>/dev/null || echo -)" "$mapper"
     if [ -e "$layer/partition" ]; then
         layer_of "${layer%/*}"
         return
@@ -34,6 +77,21 @@ layer_of() {
         for slave in $below; do layer_of "$slave"; done
         return
     fi
+    case $layer in
+    */nvme-subsystem/*) # one disk on several paths: its controllers are listed apart
+        subsystem=${layer#*/nvme-subsystem/}
+        for controller in "/sys/class/nvme-subsystem/${subsystem%%/*}"/nvme[0-9]*; do
+            controller=$(readlink -f "$controller")
+            [ ! -e "$controller/address" ] || drivers_above "$controller"
+        done
+        ;;
+    *) drivers_above "$layer" ;;
+    esac
+}
+
+# drivers_above DEVICE: the drivers of a device in /sys and of those that it is a part of.
+drivers_above() {
+    layer=$1
     case $layer in */usb*) printf 'bus usb\n' ;; esac
     while [ "${#layer}" -gt 12 ]; do
         if [ -e "$layer/driver" ]; then
@@ -48,13 +106,20 @@ layer_of() {
 # dump_storage: of the folder that dumps go to.
 dump_storage() {
     folder=$(dump_folder) || return
-    printf 'folder %s\n' "$folder"
+    settle "$folder" || return
+    printf 'folder %s\n' "${path%/}$rest"
     storage_of "$folder"
 }
 
-# device_names: the persistent names of block devices.
+# device_names: "NAME KERNEL-NAME" of block devices: each by its kernel's name, and by every persistent one.
 device_names() {
-    for name in /dev/disk/by-uuid/* /dev/disk/by-label/* /dev/disk/by-id/* /dev/disk/by-partuuid/* /dev/mapper/*; do
-        [ ! -e "$name" ] || echo "$name"
+    for block in /sys/class/block/*; do
+        [ ! -e "$block" ] || printf '/dev/%s %s\n' "${block##*/}" "${block##*/}"
     done
+    {
+        echo /dev/null
+        for name in /dev/disk/by-*/* /dev/mapper/*; do
+            [ ! -e "$name" ] || echo "$name"
+        done
+    } | xargs ls -ld | sed -n 's,^l.* \(/dev/[^ ]*\) -> .*/\([^/]*\)$,\1 \2,p'
 }

@@ -28,6 +28,8 @@ from kdump.parsers.vmlinux import Vmlinux
 FRONT_OF_COMPRESSED = 1 << 20
 """Decompressed bytes of a compressed dump that are looked at: headers and VMCOREINFO lie at its front."""
 
+EMPTY = Completeness.incomplete("the file is empty: nothing was written")
+
 _OTHER_FORMATS = {  # crash sadump.h, lkcd_common.c, s390_dump.c, commit abcb45e7d443
     b"sadump\0\0": "sadump",
     0xA8190173618F23ED.to_bytes(8, "little"): "LKCD",
@@ -45,7 +47,7 @@ def judge(source: ByteSource) -> Dump:
 
 def _judge(source: ByteSource) -> Dump:
     if source.size == 0:
-        return Dump("empty", 0, Completeness.incomplete("the file is empty: nothing was written"))
+        return Dump("empty", 0, EMPTY)
     head = source.read_at(0, 512)
     if head.startswith(flattened.SIGNATURE[: min(16, len(head))]) and len(head) >= 12:
         return flattened.judge(source)
@@ -91,8 +93,12 @@ def _judge_compressed(source: ByteSource, compression: str) -> Dump:
     return dataclasses.replace(inner, format=f"{inner.format}, in a {kind}", size=source.size, complete=complete)
 
 
-def judge_split(dumps: Sequence[Dump]) -> Completeness:
-    """The files of one `makedumpfile --split` together: no page frame missing between them, and every page written."""
+def judge_split(dumps: Sequence[Dump], *, elsewhere: bool = False) -> Completeness:
+    """The files of one `makedumpfile --split` together: no page frame missing between them, and every page written.
+
+    ``elsewhere``: a file that is not among them may lie on another disk, so its absence is no loss that could be told.
+    """
+    absent = Completeness.cannot_tell if elsewhere else Completeness.incomplete
     parts = sorted((dump.split for dump in dumps if dump.split), key=lambda part: part.start_pfn)
     if not parts or len(parts) != len(dumps):
         return Completeness.cannot_tell("not all of these files are parts of a split dump")
@@ -102,10 +108,10 @@ def judge_split(dumps: Sequence[Dump]) -> Completeness:
     at = 0
     for part in parts:
         if part.start_pfn != at:
-            return Completeness.incomplete(f"the file with page frames {at} to {part.start_pfn} is missing")
+            return absent(f"the file of this split dump with page frames {at} to {part.start_pfn} is missing")
         at = part.end_pfn
     if at != parts[0].max_mapnr:
-        return Completeness.incomplete(f"the file with page frames {at} to {parts[0].max_mapnr} is missing")
+        return absent(f"the file of this split dump with page frames {at} to {parts[0].max_mapnr} is missing")
     if all(dump.complete.state is State.COMPLETE for dump in dumps):
         return Completeness.complete(f"all {len(parts)} files of the split dump are complete")
     written = sum(part.pages_written or 0 for part in parts)
@@ -152,6 +158,16 @@ def match(dump: Dump, image: Vmlinux) -> Match:
     if not dump.version:
         return Match(None, f"same release {dump.release}, but neither build-id nor version to tell one build from another")
     return Match(True, "same release and version; the crashed kernel exports no build-id, so this is not proof")
+
+
+def missing(complete: Completeness) -> str:
+    """How much is missing, in parentheses; empty where it is not known."""
+    least = "at least " if complete.at_least else ""
+    if complete.missing_bytes is not None:
+        return f" ({least}{complete.missing_bytes} bytes missing)"
+    if complete.missing_pages is not None:
+        return f" ({least}{complete.missing_pages} pages missing)"
+    return ""
 
 
 def read_vmlinux(source: ByteSource, dumps: Sequence[Dump] = ()) -> Vmlinux:
@@ -239,7 +255,7 @@ def _as_text(path: str, dump: Dump, matched: Match | None) -> str:
         lines.append(("crashed", _when(dump.crash_time) + (f" on {dump.nodename}" if dump.nodename else "")))
     if dump.split:
         lines.append(("part", f"page frames {dump.split.start_pfn} to {dump.split.end_pfn} of {dump.split.max_mapnr}"))
-    lines.append(("complete", f"{_ANSWER[dump.complete.state]}: {dump.complete.reason}{_missing(dump.complete)}"))
+    lines.append(("complete", f"{_ANSWER[dump.complete.state]}: {dump.complete.reason}{missing(dump.complete)}"))
     if matched:
         answer = {True: "matches", False: "does not match", None: "cannot tell"}[matched.matches]
         lines.append(("vmlinux", f"{answer}: {matched.reason}"))
@@ -251,15 +267,6 @@ _ANSWER = {State.COMPLETE: "yes", State.INCOMPLETE: "NO", State.CANNOT_TELL: "ca
 
 def _when(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _missing(complete: Completeness) -> str:
-    least = "at least " if complete.at_least else ""
-    if complete.missing_bytes is not None:
-        return f" ({least}{complete.missing_bytes} bytes missing)"
-    if complete.missing_pages is not None:
-        return f" ({least}{complete.missing_pages} pages missing)"
-    return ""
 
 
 if __name__ == "__main__":

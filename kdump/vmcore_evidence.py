@@ -5,20 +5,22 @@
     mtime 1795418176
     @0 4b44554d5020202006000000…
 
-One `file` line begins each file. `permission denied` stands in place of the ranges where the file could not be read.
-After `inside xz` (gzip, zstd) the ranges are of what the file decompresses to.
+One `file` line begins each file. `permission denied`, `no time left` and `not here` stand in place of the ranges where
+the file could not be read; `being written` after them says that it was changed while, or just before, it was read.
+`given`: somebody named it. `banner`: words that were found in a vmlinux. After `inside xz` (gzip, zstd) the ranges are
+of what the file decompresses to.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kdump.bytesource import Sparse
 from kdump.parsers import vmlinux
 from kdump.parsers.compressed import LONGEST_STREAM
-from kdump.parsers.dump import Completeness, Dump
+from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.unreadable import Unreadable
 from kdump.parsers.vmlinux import Vmlinux
 from kdump.vmcore import judge
@@ -30,24 +32,32 @@ class Evidence:
     size: int
     mtime: int | None
     """Seconds since the epoch."""
-    readable: bool
     source: Sparse
+    closed: str = ""
+    """Why it was not read."""
+    being_written: bool = False
     inside: str | None = None
     """The compression that was undone before the bytes of `source` were read."""
+    given: bool = False
+    """Whether somebody named the file, rather than it was found."""
+    banners: tuple[str, ...] = ()
 
     def vmlinux(self) -> Vmlinux:
         """What this says of a vmlinux. Raises `Unreadable`."""
-        if not self.readable:
-            raise Unreadable(f"no permission to read {self.path}")
+        if self.closed:
+            raise Unreadable(self.closed)
         if self.inside:
             return vmlinux.read_front(self.source, self.inside)
-        return vmlinux.read(self.source)
+        return replace(vmlinux.read(self.source), banners=self.banners)
 
     def dump(self) -> Dump:
         """What this says of a dump."""
-        if not self.readable:
-            return Dump("unknown", self.size, Completeness.cannot_tell(f"no permission to read {self.path}"))
-        return judge(self.source)
+        if self.closed:
+            return Dump("unknown", self.size, Completeness.cannot_tell(self.closed))
+        dump = judge(self.source)
+        if self.being_written and dump.complete.state is State.INCOMPLETE:
+            return replace(dump, complete=Completeness.cannot_tell("it is being written right now: judge it when that has ended"))
+        return dump
 
 
 def parse(text: str) -> list[Evidence]:
@@ -55,29 +65,48 @@ def parse(text: str) -> list[Evidence]:
     return list(_files(text))
 
 
+_CLOSED = {
+    "permission denied": "no permission to read it: connect as root or use --sudo",
+    "no time left": "it was not read: too many dumps for the time there is",
+    "not here": "there is no such file",
+}
+
+
 def _files(text: str) -> Iterator[Evidence]:
-    path: str | None = None
-    size, mtime, readable, inside = 0, None, True, None
-    ranges: dict[int, bytes] = {}
-    for line in [*text.splitlines(), "file "]:
-        if line.startswith("file "):
-            if path is not None:
-                source = Sparse(ranges, LONGEST_STREAM if inside else size)
-                yield Evidence(path, size, mtime, readable, source, inside)
-            path, size, mtime, readable, inside, ranges = line[5:], 0, None, True, None, {}
-        elif path is None:
+    file: list[str] = []
+    for line in [*(text.removesuffix("\n").split("\n") if text else ()), "file "]:
+        if line.startswith("file ") and file:
+            yield _file(file)
+            file = []
+        elif not line.startswith("file ") and not file:
             raise Unreadable(f"the evidence does not begin with a file: {line[:60]!r}")
-        elif match := re.fullmatch(r"size ([0-9]{1,19})", line):
-            size = int(match[1])
-        elif match := re.fullmatch(r"mtime ([0-9]{0,19})", line):
-            mtime = int(match[1]) if match[1] else None
-        elif match := re.fullmatch(r"inside (gzip|xz|zstd)", line):
-            inside, ranges = match[1], {}
-        elif line == "permission denied":
-            readable = False
-        elif match := re.fullmatch(r"@([0-9]{1,19}) ((?:[0-9a-f]{2})*)", line):
+        file.append(line)
+
+
+def _file(lines: list[str]) -> Evidence:
+    size, mtime, closed, busy, inside, given = 0, None, "", False, None, False
+    ranges: dict[int, bytes] = {}
+    banners = []
+    for line in lines[1:]:
+        if match := re.fullmatch(r"@([0-9]{1,19}) ((?:[0-9a-f]{2})*)", line):
             start, data = int(match[1]), bytes.fromhex(match[2])
             if len(data) >= len(ranges.get(start, b"")):
                 ranges[start] = data
+        elif match := re.fullmatch(r"size ([0-9]{1,19})", line):
+            size = int(match[1])
+        elif match := re.fullmatch(r"mtime (-?[0-9]{1,19})?", line):
+            mtime = int(match[1]) if match[1] else None
+        elif match := re.fullmatch(r"inside (gzip|xz|zstd)", line):
+            inside, ranges = match[1], {}
+        elif line in _CLOSED:
+            closed = _CLOSED[line]
+        elif line == "being written":
+            busy = True
+        elif line == "given":
+            given = True
+        elif line.startswith("banner "):
+            banners.append(line[7:])
         else:
             raise Unreadable(f"the evidence has a line that is none of its kinds: {line[:60]!r}")
+    source = Sparse(ranges, LONGEST_STREAM if inside else size)
+    return Evidence(lines[0][5:], size, mtime, source, closed, busy, inside, given, tuple(banners))

@@ -51,17 +51,32 @@ ev_num() {
     ev_n=$((0x$ev_digits))
 }
 
-# vmcore_evidence FILE…: at most 16 dumps, the newest first.
+# vmcore_evidence FILE…: each dump, as long as there is time.
 vmcore_evidence() {
-    ev_count=0
-    [ "$#" -gt 0 ] || return 0
-    # shellcheck disable=SC2012  # find cannot sort by time; a name with a newline in it is lost
-    ls -1td -- "$@" 2>/dev/null | while IFS= read -r ev_file; do
-        ev_count=$((ev_count + 1))
-        [ "$ev_count" -le 16 ] || break
-        ev_begin && ev_vmcore
+    ev_until=$(($(date +%s) + 20))
+    for ev_file in "$@"; do
+        ev_begin || continue
+        ev_now=$(date +%s)
+        if [ "$ev_now" -gt "$ev_until" ]; then
+            echo 'no time left'
+            continue
+        fi
+        ev_vmcore
+        [ "${ev_mtime:-0}" -lt $((ev_now - 120)) ] || ev_growing
     done
     return 0 # what could not be read is said in the text
+}
+
+# ev_growing: says so where $ev_file, changed a moment ago, is open in a process or has another size already.
+ev_growing() {
+    # shellcheck disable=SC2012,SC2046  # the fields before the name are meant, and every ls has them
+    set -- $(ls -lnLd -- "$ev_file" 2>/dev/null)
+    # Only root sees what others have open.
+    # shellcheck disable=SC2010  # find's -lname is not everywhere, and takes a pattern
+    if [ "${5:-gone}" != "$ev_size" ] || [ "$(id -u)" -ne 0 ] ||
+        ls -l /proc/[0-9]*/fd 2>/dev/null | grep -qF -- "-> $(readlink -f -- "$ev_file")"; then
+        echo 'being written'
+    fi
 }
 
 # vmlinux_evidence FILE…: likewise for vmlinux and .debug files.
@@ -75,12 +90,13 @@ vmlinux_evidence() {
 # ev_begin: name, size and modification time of $ev_file; fails where it cannot be read.
 ev_begin() {
     [ -f "$ev_file" ] || return 1
-    printf 'file %s\n' "$ev_file"
     # shellcheck disable=SC2012,SC2046  # the fields before the name are meant, and every ls has them
     set -- $(ls -lnLd -- "$ev_file" 2>/dev/null)
-    ev_size=${5:-0}
-    printf 'size %s\n' "$ev_size"
-    printf 'mtime %s\n' "$(stat -L -c %Y -- "$ev_file" 2>/dev/null)"
+    [ "$#" -ge 5 ] || return 1
+    ev_size=$5
+    printf 'file %s\nsize %s\n' "$ev_file" "$ev_size"
+    ev_mtime=$(stat -L -c %Y -- "$ev_file" 2>/dev/null)
+    printf 'mtime %s\n' "$ev_mtime"
     ev_left=30000
     ev_order=little
     ev_inside=
@@ -556,6 +572,8 @@ ev_vmlinux() {
     esac
     [ -z "$ev_inside" ] || return 0
     [ "$ev_raw" = 7f454c46 ] && ev_elf_header 0 || return 0
+    # .rodata, where the banner is, comes right after .text; a modern kernel has two, of which the first is not whole.
+    head -c 67108864 "$ev_file" 2>/dev/null | grep -aoE -m 2 'Linux version [0-9][ -~]{8,400}' | head -n 2 | sed 's/^/banner /'
     if [ "$ev_phnum" -gt 0 ] && [ "$ev_phnum" -le 64 ]; then
         ev_put "$ev_phoff" $((ev_phdr * ev_phnum))
         ev_segment_notes 64 474e55

@@ -1,22 +1,65 @@
 # POSIX sh. Watchdog timers. /dev/watchdog is never opened, and wdctl never run: either starts a timer.
 
-# watchdogs: "WATCHDOG ATTRIBUTE VALUE" of the watchdog core's devices, timeleft read again after two seconds.
+# watchdogs: "WATCHDOG ATTRIBUTE VALUE" of the watchdog core's devices, timeleft read three times in two seconds; then of
+# a driver outside that core ("legacy"), which has no device there: /dev/watchdog is then its own, so that the core's
+# watchdog0 cannot be (drivers/watchdog/watchdog_core.c: the core retries with watchdog1).
 watchdogs() {
-    ls /sys/class/watchdog >/dev/null || return
+    if [ ! -d /sys/class/misc ] || [ ! -d /sys/class/net ]; then
+        echo "/sys is not mounted, or hidden" >&2
+        return 65
+    fi
+    [ ! -e /sys/class/misc/watchdog ] || [ -e /sys/class/watchdog/watchdog0 ] || legacy_watchdog
+    [ -e /sys/class/watchdog ] || return 0
     cd /sys/class/watchdog || return
     counts=
     for dog in *; do
         [ -e "$dog" ] || continue
         for attribute in identity state timeout timeleft nowayout bootstatus; do
-            [ ! -e "$dog/$attribute" ] || printf '%s %s %s\n' "$dog" "$attribute" "$(cat "$dog/$attribute")"
+            [ ! -e "$dog/$attribute" ] || printf '%s %s %s\n' "$dog" "$attribute" "$(cat "$dog/$attribute" 2>/dev/null)"
         done
-        printf '%s driver %s\n' "$dog" "$(basename "$(readlink -f "$dog/device/driver/module" || readlink -f "$dog/device/driver")")"
+        # its driver, and those of the devices that it is a part of: without them it is not found
+        link=
+        what=driver
+        if [ -e "$dog/device" ]; then
+            link=$(readlink -f "$dog/device")
+        else # a driver that names no device: whatever uses the watchdog core
+            for module in /sys/module/watchdog/holders/*; do
+                [ ! -e "$module" ] || printf '%s driver %s\n' "$dog" "${module##*/}"
+            done
+        fi
+        while [ "${#link}" -gt 12 ]; do
+            if [ -e "$link/driver" ]; then
+                module=
+                if [ -e "$link/driver/module" ]; then
+                    module=$(readlink -f "$link/driver/module")
+                elif [ "$what" = driver ]; then # built in
+                    module=$(readlink -f "$link/driver")
+                fi
+                [ -z "$module" ] || printf '%s %s %s\n' "$dog" "$what" "${module##*/}"
+                what=below
+            fi
+            link=${link%/*}
+        done
         [ ! -e "$dog/timeleft" ] || counts=1
     done
     [ -n "$counts" ] || return 0
-    sleep 2
-    for dog in *; do
-        [ ! -e "$dog/timeleft" ] || printf '%s timeleft-later %s\n' "$dog" "$(cat "$dog/timeleft")"
+    for _ in 1 2; do
+        sleep 1
+        for dog in *; do
+            [ ! -e "$dog/timeleft" ] || printf '%s later %s\n' "$dog" "$(cat "$dog/timeleft" 2>/dev/null)"
+        done
+    done
+}
+
+# legacy_watchdog: which modules it may be, who has it open, and the time-out that they were loaded with.
+legacy_watchdog() {
+    echo "legacy identity /dev/watchdog"
+    for module in /sys/module/*wdt /sys/module/*_wd /sys/module/*watchdog*; do
+        [ -e "$module/refcnt" ] || continue
+        printf 'legacy driver %s\nlegacy users %s\n' "${module##*/}" "$(cat "$module/refcnt")"
+        for parameter in timeout heartbeat margin; do
+            [ ! -e "$module/parameters/$parameter" ] || printf 'legacy timeout %s\n' "$(cat "$module/parameters/$parameter")"
+        done
     done
 }
 
@@ -28,11 +71,11 @@ bmc_watchdog() {
         return
     done
     echo "no device"
-    for acpi in /sys/bus/acpi/devices/IPI0001:*; do
-        [ ! -e "$acpi" ] || echo "firmware names an IPMI interface: $acpi"
+    for bmc in /sys/bus/acpi/devices/IPI0001:* /sys/devices/platform/ipmi_bmc* /proc/device-tree/ipmi* /proc/device-tree/*/ipmi*; do
+        [ ! -e "$bmc" ] || echo "firmware names an IPMI interface: $bmc"
     done
     [ -e /sys/firmware/dmi/tables/DMI ] || return 0
-    od -An -v -tx1 -N 32768 /sys/firmware/dmi/tables/DMI | tr -d ' \n' | awk '
+    od -An -v -tx1 -N 65536 /sys/firmware/dmi/tables/DMI | tr -d ' \n' | awk '
         # SMBIOS: type, length, handle, fields; then strings up to two zero bytes. Type 38 is an IPMI interface.
         {
             at = 1

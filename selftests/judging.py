@@ -39,17 +39,18 @@ def host(*readings: Reading) -> Transcript:
 
 @cache
 def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"asked_{name}", TESTS / f"test_{name}.py")
+    folder, _, stem = name.rpartition("/")
+    spec = importlib.util.spec_from_file_location(f"asked_{stem}", TESTS / folder / f"test_{stem}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def ask(transcript: Transcript, file: str, test: str, **parameters: Any) -> tuple[Verdict, str]:
-    """The verdict of ``test_TEST`` in ``tests/test_FILE.py`` on a host, and its words."""
+def ask(transcript: Transcript, file: str, test: str, kernel: str = "", **parameters: Any) -> tuple[Verdict, str]:
+    """The verdict of ``test_TEST`` in ``tests/test_FILE.py`` on a host, or of a ``kernel`` there, and its words."""
     function = getattr(_module(file), f"test_{test}")
-    knowledge = Knowledge(transcript)
+    knowledge = Knowledge(transcript, kernel)
     try:
         facts = {name: knowledge.get(name) for name in inspect.signature(function).parameters if name not in parameters}
         function(**facts, **parameters)

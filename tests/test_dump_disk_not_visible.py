@@ -2,7 +2,8 @@
 
 Its driver is not in the kdump initramfs, the device has another name or is gone, its file system is read-only or full. The
 capture kernel waits for the disk, gives up, and drops into a shell or reboots: no vmcore. Or the dump lands on another
-disk than the one that was meant. The service is active all the time, because loading a capture kernel needs no disk.
+disk than the one that was meant. The service is active all the time, because loading a capture kernel needs no disk. A
+dump target on the network is lost likewise: no driver for the network card, no route, no name, no key.
 """
 
 from kdump import Severity, Stage, cause
@@ -19,10 +20,8 @@ pytestmark = cause(
 )
 
 
-def test_drivers_of_the_disk_are_in_the_kdump_initramfs(drivers_missing_in_capture):
-    assert not drivers_missing_in_capture, (
-        f"neither in the kdump initramfs nor built into its kernel: {', '.join(drivers_missing_in_capture)}"
-    )
+def test_drivers_of_the_disk_are_in_the_kdump_initramfs(lacking_in_capture):
+    assert not lacking_in_capture, f"neither in the kdump initramfs nor built into its kernel: {', '.join(lacking_in_capture)}"
 
 
 def test_dumps_go_to_the_disk_that_was_meant(lost_dump_disk):
@@ -33,6 +32,14 @@ def test_devices_named_to_the_capture_kernel_exist(devices_capture_waits_for):
     assert not devices_capture_waits_for, f"the capture kernel will wait for {', '.join(devices_capture_waits_for)}"
 
 
+def test_kdump_initramfs_was_built_for_the_disk(devices_in_image):
+    assert not devices_in_image, devices_in_image
+
+
+def test_encrypted_disk_opens_by_itself(unlocked_disk):
+    assert unlocked_disk
+
+
 def test_dump_can_be_written(refused_writes):
     assert not refused_writes, refused_writes
 
@@ -41,5 +48,21 @@ def test_usb_is_not_switched_off(usb_is_seen):
     assert usb_is_seen, "the dump target is on USB, and the capture kernel's command line switches USB off"
 
 
-def test_network_target_can_be_reached(network_target):
-    assert network_target
+def test_network_target_has_a_route(network_route):
+    assert network_route.interfaces, f"no route leads to {network_route.host}: {network_route.complaint}"
+
+
+def test_drivers_of_the_network_are_in_the_kdump_initramfs(lacking_for_network):
+    assert not lacking_for_network, (
+        f"the dump goes over the network, and the kdump initramfs lacks {', '.join(lacking_for_network)}"
+    )
+
+
+def test_name_of_the_network_target_is_known(resolved_target):
+    assert resolved_target.addresses, (
+        f"the name {resolved_target.host} of the dump target is not known: {resolved_target.complaint}"
+    )
+
+
+def test_network_target_lets_the_capture_kernel_in(ssh_key_of_target):
+    assert not ssh_key_of_target, ssh_key_of_target

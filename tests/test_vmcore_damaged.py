@@ -25,3 +25,7 @@ def test_dumps_are_complete(damaged_dumps):
 
 def test_tools_report_success(failed_saves):
     assert not failed_saves, "\n".join(failed_saves)
+
+
+def test_dumps_can_be_opened(dumps_that_do_not_open):
+    assert not dumps_that_do_not_open, "\n".join(dumps_that_do_not_open)

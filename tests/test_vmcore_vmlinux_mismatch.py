@@ -20,5 +20,9 @@ def test_vmlinux_opens_dumps_of_the_running_kernel(debuginfo_for_running_kernel)
     assert not debuginfo_for_running_kernel, "\n".join(debuginfo_for_running_kernel)
 
 
+def test_vmlinux_opens_dumps_of_the_next_kernel(debuginfo_for_next_kernel):
+    assert not debuginfo_for_next_kernel, "\n".join(debuginfo_for_next_kernel)
+
+
 def test_vmlinux_opens_the_dumps_that_are_here(dumps_without_vmlinux):
     assert not dumps_without_vmlinux, "\n".join(dumps_without_vmlinux)

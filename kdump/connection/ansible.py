@@ -65,6 +65,12 @@ class AnsibleBackend(ExecutingBackend, TestinfraAnsibleBackend):  # type: ignore
             return execute_by_argument(self, command, stdin, deadline, cap)
         return execute(self.inner(), command, stdin=stdin, deadline=deadline, cap=cap)
 
+    def forget(self) -> None:
+        """Forget a failure to connect: the next command tries again."""
+        forget = getattr(self._inner, "forget", None)
+        if forget is not None:
+            forget()
+
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         if self.force_ansible:
             return TestinfraAnsibleBackend.run(self, command, *args, **kwargs)

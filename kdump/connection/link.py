@@ -154,6 +154,13 @@ def close_bastions() -> None:
                 bastion.link.close()
 
 
+def forget_failed_bastions() -> None:
+    """Let jump hosts that could not be reached be tried again."""
+    with _bastions_lock:
+        for chain in [chain for chain, bastion in _bastions.items() if bastion.problem is not None]:
+            del _bastions[chain]
+
+
 def _through(config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]) -> Link:
     chain = hops + config.proxy_jump
     if len(chain) > 8 or config.alias in hops:

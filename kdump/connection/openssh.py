@@ -83,6 +83,10 @@ class OpenSshBackend(ExecutingBackend, TestinfraSshBackend):  # type: ignore[mis
                     self._problem = problem
                 raise
 
+    def forget(self) -> None:
+        """Forget a failure to connect: the next command tries again. For a host that is known to go away and come back."""
+        self._problem = None
+
     def arguments(self, command: str, log: str, connect_timeout: float) -> list[str]:
         """The program and its arguments. ssh takes the first value of an option, so ours cannot be overridden."""
         settings = current()

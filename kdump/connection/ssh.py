@@ -13,7 +13,7 @@ from testinfra.backend.paramiko import ParamikoBackend
 from kdump.connection.deadline import SLICE, Deadline
 from kdump.connection.errors import ConnectionProblem, Kind, Phase
 from kdump.connection.execution import Executed, ExecutingBackend
-from kdump.connection.link import Link, connect
+from kdump.connection.link import Link, connect, forget_failed_bastions
 from kdump.connection.secret import Secret
 from kdump.connection.settings import current
 from kdump.connection.sftp import SftpFile
@@ -68,6 +68,18 @@ class SshBackend(ExecutingBackend, ParamikoBackend):  # type: ignore[misc]  # un
             if self._link is not None:
                 self._link.close()
                 self._link = None
+
+    @property
+    def doing(self) -> str:
+        """What a call that is under way waits for."""
+        return "connect" if self._link is None else "probe"
+
+    def forget(self) -> None:
+        """Forget a failure to connect: the next command tries again. For a host that is known to go away and come back."""
+        with self._lock:
+            self.close()
+            self._problem = None
+        forget_failed_bastions()
 
     def resolve(self) -> HostConfig:
         """What ssh_config and the options say about this host. Raises ConnectionProblem(BAD_CONFIGURATION)."""

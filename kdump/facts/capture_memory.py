@@ -88,7 +88,14 @@ def capture_memory(capture_inputs: Inputs) -> CaptureMemory:
 
     Raises :class:`CouldNotDetermine` between the least and the safe amount.
     """
-    found = model.needed(capture_inputs)
+    return decided(model.needed(capture_inputs))
+
+
+def decided(found: CaptureMemory) -> CaptureMemory:
+    """The same, unless the reservation lies between the least and the safe amount.
+
+    Raises :class:`CouldNotDetermine` there.
+    """
     if found.least <= found.reserved < found.safe:
         what = f": {found.unknown}" if found.unknown else ""
         safe = f"{human(found.safe)} are sure to do" if found.safe < model.UNBOUNDED else "how much it may need is open"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
-from ..parsers.initramfs import Initramfs
+from ..parsers.initramfs import SQUASH_IMAGES, Initramfs
 from ..parsers.squash_rules import SquashRules, squash_rules
 from ..verdict import CouldNotDetermine, NotApplicable
 from .modules import Availability, SquashModules
@@ -116,6 +116,11 @@ class Rebuild:
 @derived
 def squash_rebuild(squash_plan: SquashPlan, squash_modules: SquashModules) -> Rebuild:
     """Predict the next build, module by module."""
+    return rebuild(squash_plan, squash_modules)
+
+
+def rebuild(squash_plan: SquashPlan, squash_modules: SquashModules) -> Rebuild:
+    """What a build by this plan comes to with these modules."""
     names = {role: squash_plan.carrier if role == "squashfs" else role for role in ROLES}
     states = {role: squash_modules.modules[name] for role, name in names.items()}
     outcomes = predict(squash_plan.rules, states)
@@ -159,8 +164,7 @@ def squashed_image(
     if not flavour.may_squash:
         raise NotApplicable(f"{flavour.name} never squashes its initramfs: it needs none of these modules")
     image = maybe_initramfs.value
-    # squash/root.img up to dracut 050, then squash-root.img, squashfs-root.img or erofs-root.img
-    squash = [path for path in image.archive if path.endswith(("-root.img", "squash/root.img"))]
+    squash = [path for path in image.archive if path.endswith(SQUASH_IMAGES)]
     if not squash:
         raise NotApplicable(f"{image.image.path} is not squashed: it needs none of these modules")
     carrier = "erofs" if "erofs" in squash[0] else "squashfs"
@@ -195,8 +199,13 @@ class Compressor:
 @derived
 def squash_compressor(squash_plan: SquashPlan, maybe_kernel_config_of_capture: Maybe[Mapping[str, str]]) -> Compressor:
     """The compressor that kdump-utils names, and whether the capture kernel can undo it."""
+    return compressor(squash_plan, lambda option: maybe_kernel_config_of_capture.value.get(option) == "y")
+
+
+def compressor(squash_plan: SquashPlan, is_set: Callable[[str], bool]) -> Compressor:
+    """The compressor of a plan; ``is_set`` tells of an option whether a kernel has it."""
     name = squash_plan.rules.compressors.get(squash_plan.dracut_module)
     option = _DECOMPRESSORS[squash_plan.carrier].get(name or "")
     if name is None or option is None:
         raise NotApplicable("kdump-utils names no compressor: the tool's own default is one that every kernel knows")
-    return Compressor(name, option, maybe_kernel_config_of_capture.value.get(option) == "y")
+    return Compressor(name, option, is_set(option))

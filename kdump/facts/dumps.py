@@ -1,22 +1,18 @@
-"""The dumps that lie on the host, and what opens them."""
+"""The dumps that lie on the host, and what was written beside them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from .. import vmcore, vmcore_evidence
-from ..bytesource import Memory
-from ..fact import derived, fact
-from ..parsers import elf_notes
-from ..parsers.dump import Dump, State
+from ..fact import Maybe, derived, fact
+from ..parsers.dump import Completeness, Dump, State
+from ..parsers.dump_folder import UNFINISHED, DumpListing, Notes, panic_message
 from ..parsers.unreadable import Unreadable
-from ..parsers.vmlinux import Vmlinux
 from ..verdict import CouldNotDetermine, NotApplicable
-
-#: dracut's kdump.sh and kdump-config rename a dump when it is finished; until then its name says so
-_UNFINISHED = re.compile(r"-incomplete")
 
 
 @dataclass(frozen=True)
@@ -25,174 +21,151 @@ class StoredDump:
 
     path: str
     dump: Dump
+    being_written: bool = False
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One vmlinux or .debug file; ``image`` is None where it could not be read, ``problem`` then says why."""
+class DumpIdentity:
+    """What tells one dump from another. ``size`` in bytes, ``mtime`` in seconds since the epoch; ``crash_time``,
+    ``release`` and ``build_id`` are the dump's own, ``panic`` the last words of the kernel's log that was saved beside
+    it; None where they are not known."""
 
     path: str
-    image: Vmlinux | None
-    problem: str = ""
-
-
-def sizes(text: str) -> dict[str, int]:
-    """``SIZE PATH`` lines.
-
-    >>> sizes("123 /var/crash/202601010101/dump.202601010101")
-    {'/var/crash/202601010101/dump.202601010101': 123}
-    """
-    return {path: int(size) for size, path in (line.split(" ", 1) for line in text.splitlines())}
+    size: int
+    mtime: int
+    crash_time: datetime | None
+    release: str | None
+    build_id: str | None
+    panic: str | None
 
 
 def stored(text: str) -> tuple[StoredDump, ...]:
     """The judged dumps of ``dump_evidence``, the newest first."""
-    return tuple(StoredDump(one.path, one.dump()) for one in _evidence(text))
-
-
-def candidates(text: str) -> tuple[Candidate, ...]:
-    """The vmlinux files of ``vmlinux_files``."""
-    found = []
-    for one in _evidence(text):
-        try:
-            found.append(Candidate(one.path, one.vmlinux()))
-        except Unreadable as unreadable:
-            found.append(Candidate(one.path, None, unreadable.reason))
-    return tuple(found)
-
-
-def _evidence(text: str) -> list[vmcore_evidence.Evidence]:
     try:
-        return vmcore_evidence.parse(text)
+        return tuple(StoredDump(one.path, one.dump(), one.being_written) for one in vmcore_evidence.parse(text))
     except Unreadable as unreadable:
         raise ValueError(unreadable.reason) from unreadable
 
 
-def gnu_build_id(text: str) -> str:
-    """The build-id in ELF notes, given as hexadecimal bytes (/sys/kernel/notes).
-
-    >>> gnu_build_id("04 00 00 00 02 00 00 00 03 00 00 00 47 4e 55 00 ab cd 00 00")
-    'abcd'
-    """
-    data = bytes.fromhex("".join(text.split()))
-    for note in elf_notes.walk(Memory(data), 0, len(data)):
-        if note.owner == b"GNU" and note.type == elf_notes.NT_GNU_BUILD_ID:
-            return data[note.offset : note.offset + note.size].hex()
-    raise ValueError("there is no GNU build-id note")
-
-
-def note_lines(text: str) -> tuple[tuple[str, str], ...]:
-    """(file, line) of ``dump_notes``."""
-    return tuple((path, words) for path, _, words in (line.partition(":") for line in text.splitlines()))
-
-
-_NO_FOLDER = NotApplicable("there is no dump on this host: its dump folder does not exist yet")
-
-dump_sizes = fact("dump_sizes", "dump_listing", sizes, absent=_NO_FOLDER)
-stored_dumps = fact("stored_dumps", "dump_evidence", stored, absent=_NO_FOLDER, root=True, slow=True)
-dump_notes = fact("dump_notes", "dump_notes", note_lines, absent=(), statuses=(0, 1))
-vmlinux_candidates = fact("vmlinux_candidates", "vmlinux_files", candidates, slow=True)
-running_build_id = fact("running_build_id", "od -An -v -tx1 /sys/kernel/notes", gnu_build_id)
+dump_listing = fact("dump_listing", "dump_listing", DumpListing.parse)
+stored_dumps = fact("stored_dumps", "dump_evidence", stored, slow=True)
+dump_notes = fact("dump_notes", "dump_notes", Notes.parse, slow=True)
 
 
 @derived
-def dumps(dump_sizes: dict[str, int], stored_dumps: tuple[StoredDump, ...]) -> tuple[StoredDump, ...]:
-    """The newest dumps (sixteen at most). Not applicable without any."""
-    if not dump_sizes:
-        raise NotApplicable("there is no dump on this host yet")
-    if not stored_dumps:
-        raise CouldNotDetermine("dumps: the bytes of the dumps in the dump folder were not read")
-    return stored_dumps
-
-
-def _gap(dump: Dump) -> str:
-    complete = dump.complete
-    least = "at least " if complete.at_least else ""
-    if complete.missing_bytes is not None:
-        return f" ({least}{complete.missing_bytes} bytes missing)"
-    return f" ({least}{complete.missing_pages} pages missing)" if complete.missing_pages is not None else ""
-
-
-@derived
-def damaged_dumps(dumps: tuple[StoredDump, ...], dump_sizes: dict[str, int]) -> list[str]:
-    """A sentence for each dump that is not whole."""
-    damaged = []
-    for one in dumps:
-        if one.dump.complete.state is State.INCOMPLETE:
-            damaged.append(f"{one.path}: {one.dump.complete.reason}{_gap(one.dump)}, {one.dump.size} bytes on disk")
-        elif _UNFINISHED.search(one.path.rpartition("/")[2]):
-            damaged.append(f"{one.path}: its name says that saving it never ended, {one.dump.size} bytes on disk")
-    unknown = [one for one in dumps if one.dump.complete.state is State.CANNOT_TELL]
-    if unknown and not damaged:
-        raise CouldNotDetermine(f"{unknown[0].path}: {unknown[0].dump.complete.reason}")
-    if len(dump_sizes) > len(dumps) and not damaged:
-        raise CouldNotDetermine(
-            f"the newest {len(dumps)} dumps are complete, the other {len(dump_sizes) - len(dumps)} were not read"
+def dumps(dump_listing: DumpListing, maybe_stored_dumps: Maybe[tuple[StoredDump, ...]]) -> tuple[StoredDump, ...]:
+    """Every dump, the newest first. Not applicable without any."""
+    if not dump_listing.dumps:
+        if dump_listing.unknown:
+            raise CouldNotDetermine(f"whether there are dumps on this host: {dump_listing.unknown[0]}")
+        if dump_listing.elsewhere:
+            raise NotApplicable(f"dumps go to {dump_listing.elsewhere[0]}; there is none on this host")
+        if not dump_listing.folders:
+            raise NotApplicable(f"there is no dump on this host: {dump_listing.missing[0]} does not exist yet")
+        raise NotApplicable(f"there is no dump on this host yet (looked in {' and '.join(dump_listing.folders)})")
+    judged = {one.path: one for one in maybe_stored_dumps.otherwise(())}
+    not_read = str(maybe_stored_dumps.reason or "its bytes were not read: it is none of the newest, or it vanished")
+    return tuple(
+        judged.get(file.path)
+        or StoredDump(
+            file.path,
+            Dump(
+                "empty" if file.size == 0 else "unknown",
+                file.size,
+                vmcore.EMPTY if file.size == 0 else Completeness.cannot_tell(not_read),
+            ),
         )
+        for file in dump_listing.dumps
+    )
+
+
+def _split_apart(dumps: tuple[StoredDump, ...]) -> Iterator[tuple[StoredDump, ...]]:
+    """The dumps, the files of one `makedumpfile --split` together."""
+    together: dict[object, dict[object, StoredDump]] = defaultdict(dict)
+    for one in dumps:
+        split = one.dump.split
+        if split:
+            whole = (one.dump.build_id, one.dump.release, one.dump.crash_time, split.max_mapnr)
+            together[whole].setdefault((split.start_pfn, split.end_pfn), one)
+        else:
+            together[one.path][None] = one
+    return (tuple(files.values()) for files in together.values())
+
+
+@derived
+def damaged_dumps(dump_listing: DumpListing, dumps: tuple[StoredDump, ...]) -> list[str]:
+    """A sentence for each dump that is not whole."""
+    damaged, unknown = [], list(dump_listing.unknown)
+    for files in _split_apart(dumps):
+        one = files[0]
+        complete = one.dump.complete
+        if one.dump.split:
+            complete = vmcore.judge_split([file.dump for file in files], elsewhere=True)
+        if complete.state is State.INCOMPLETE:
+            damaged.append(f"{one.path}: {complete.reason}{vmcore.missing(complete)}, {one.dump.size} bytes on disk")
+        elif complete.state is State.CANNOT_TELL and not one.being_written and UNFINISHED.search(one.path.rpartition("/")[2]):
+            damaged.append(f"{one.path}: its name says that saving it never ended, {one.dump.size} bytes on disk")
+        elif complete.state is State.CANNOT_TELL:
+            unknown.append(f"{one.path}: {complete.reason}")
+    if unknown and not damaged:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise CouldNotDetermine(unknown[0] + more)
     return damaged
 
 
 @derived
-def failed_saves(dump_notes: tuple[tuple[str, str], ...]) -> list[str]:
-    """What the saving tools wrote of dumps that they could not finish.
+def failed_saves(dump_notes: Notes, dump_listing: DumpListing, maybe_stored_dumps: Maybe[tuple[StoredDump, ...]]) -> list[str]:
+    """What the saving tools wrote of dumps that they could not finish, unless the dump's bytes say that all of it is there.
 
-    SUSE's README.txt: openSUSE/kdump@34da4b8, dracut/kdump-save; vmcore-creation.status: rhkdump/kdump-utils@63f248c.
-    EulerOS's kdump_status.log has no published format: it is evidence, and judges nothing.
+    SUSE's README.txt: openSUSE/kdump@34da4b8, dracut/kdump-save; vmcore-creation.status (the newest counts) and
+    kexec-dmesg.log: rhkdump/kdump-utils@63f248c, kdumpctl and dracut/99kdumpbase/kdump.sh. EulerOS's kdump_status.log has
+    no published format: it is evidence, and judges nothing.
     """
-    if not dump_notes:
-        raise NotApplicable("no tool left a note about a saved dump on this host")
-    finished = {path for path, words in dump_notes if "saved successfully" in words}
-    return [
-        f"{path}: {words}"
-        for path, words in dump_notes
-        if ("crash dump is likely incomplete" in words and path not in finished)
-        or (path.endswith("vmcore-creation.status") and words.startswith("fail"))
-    ]
-
-
-@derived
-def debuginfo_for_running_kernel(
-    kernel_release: str, running_build_id: str, vmlinux_candidates: tuple[Candidate, ...]
-) -> list[str]:
-    """Why no vmlinux here opens a dump of the running kernel; empty when one does."""
-    mine = [one for one in vmlinux_candidates if kernel_release in one.path]
-    if not mine:
-        raise NotApplicable("no vmlinux of the running kernel is installed here: keep the matching one for the analysis")
-    problems = []
-    for one in mine:
-        if one.image is None:
-            continue
-        if one.image.build_id != running_build_id:
-            problems.append(f"{one.path} has build-id {one.image.build_id}, the running kernel {running_build_id}")
-        elif one.image.has_dwarf is False:
-            problems.append(f"{one.path} matches, but has no DWARF: crash needs the kernel's debuginfo package")
-        else:
-            return []
-    if unread := next((one for one in mine if one.image is None), None):
-        raise CouldNotDetermine(f"{unread.path}: {unread.problem}")
-    return problems
-
-
-@derived
-def dumps_without_vmlinux(dumps: tuple[StoredDump, ...], vmlinux_candidates: tuple[Candidate, ...]) -> list[str]:
-    """Why a vmlinux for a dump's release does not open that dump."""
-    problems: list[str] = []
-    unknown: list[str] = []
-    judged = 0
-    for one in dumps:
-        images = _of_release(one.dump, vmlinux_candidates)
-        matches = [vmcore.match(one.dump, image) for image in images]
-        judged += len(matches)
-        if any(match.matches for match in matches):
-            continue
-        problems += [f"{one.path}: {match.reason}" for match in matches if match.matches is False]
-        unknown += [f"{one.path}: {match.reason}" for match in matches if match.matches is None]
+    whole = {one.path.rpartition("/")[0] for one in maybe_stored_dumps.otherwise(()) if one.dump.complete.state is State.COMPLETE}
+    status = [note.path for note in dump_notes.notes if note.name == "vmcore-creation.status"][:1]
+    failed, judged = [], 0
+    for note in dump_notes.notes:
+        lines: tuple[str, ...] = ()
+        if note.name == "README.txt":
+            lines = tuple(line for line in note.lines if line.startswith("vmcore status: ") or "crash dump is likely" in line)
+            bad = [line for line in lines if not line.endswith((" saved successfully", " skipped"))]
+        elif note.name == "kexec-dmesg.log":
+            lines = tuple(line for line in note.lines if "saving vmcore " in line)[-1:]
+            bad = [line for line in lines if "saving vmcore failed" in line]
+        elif note.path in status:
+            lines = note.lines[:1]
+            bad = [line for line in lines if line.startswith("fail")]
+        judged += bool(lines)
+        if lines and bad and note.folder not in whole:
+            failed.append(f"{note.path}: {bad[-1].strip()}")
+    if failed:
+        return failed
+    if closed := next((note.path for note in dump_notes.notes if note.closed), None):
+        raise CouldNotDetermine(f"no permission to read {closed}: connect as root or use --sudo")
+    if not dump_notes.complete:
+        raise CouldNotDetermine("what was written beside the dumps could not be read to its end")
     if not judged:
-        raise NotApplicable("no vmlinux of the dumps' kernels is installed here: keep the matching ones for the analysis")
-    if unknown and not problems:
-        raise CouldNotDetermine(unknown[0])
-    return problems
+        if dump_listing.unknown:
+            raise CouldNotDetermine(f"what was written beside the dumps: {dump_listing.unknown[0]}")
+        raise NotApplicable("no tool left a note about a saved dump on this host")
+    return failed
 
 
-def _of_release(dump: Dump, found: Sequence[Candidate]) -> list[Vmlinux]:
-    return [one.image for one in found if one.image is not None and dump.release and dump.release in one.path]
+@derived
+def dump_identities(
+    dump_listing: DumpListing, dumps: tuple[StoredDump, ...], maybe_dump_notes: Maybe[Notes]
+) -> tuple[DumpIdentity, ...]:
+    """What tells every dump of this host from others, the newest first. Not applicable without any dump."""
+    panics = _panics(maybe_dump_notes.otherwise(Notes((), False)))
+    return tuple(
+        DumpIdentity(
+            file.path, file.size, file.mtime, one.dump.crash_time, one.dump.release, one.dump.build_id, panics.get(file.folder)
+        )
+        for file, one in zip(dump_listing.dumps, dumps, strict=True)
+    )
+
+
+def _panics(notes: Notes) -> Mapping[str, str]:
+    """Folder → the kernel's last words."""
+    said = {note.folder: panic_message(note.panics) for note in notes.notes if note.panics}
+    return {folder: words for folder, words in said.items() if words}

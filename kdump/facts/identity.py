@@ -29,3 +29,16 @@ def _word(text: str) -> str:
 probe_uid = fact("probe_uid", UID, uid)
 kernel_machine = fact("kernel_machine", "uname -m", machine)
 kernel_release = fact("kernel_release", "uname -r", release)
+
+
+def controls_xen(text: str) -> bool:
+    """``/proc/xen/capabilities``: whether this is the domain that controls the hypervisor."""
+    return "control_d" in text
+
+
+xen_dom0 = fact("xen_dom0", "cat /proc/xen/capabilities", controls_xen, absent=False)
+#: why a capture kernel that this kernel does not know of may be there (Linux: "Ignoring crashkernel for a Xen PV domain")
+XEN = (
+    "this is Xen's controlling domain: the hypervisor reserves the memory (crashkernel= on its own command line) and holds the "
+    "capture kernel, which this kernel does not see"
+)

@@ -127,7 +127,7 @@ def asked_for(arguments: str) -> KexecCall | None:
 
 
 @derived
-def kexec_call(
+def configured_kexec_call(
     flavour: Flavour,
     maybe_kdump_sysconfig: Maybe[ShellSettings],
     maybe_kdump_tools_defaults: Maybe[ShellSettings],
@@ -135,9 +135,8 @@ def kexec_call(
     maybe_suse_load_script: Maybe[str],
     maybe_secure_boot: Maybe[bool],
     maybe_kexec_default: Maybe[KexecCall],
-    maybe_kernel_config: Maybe[Mapping[str, str]],
 ) -> KexecCall:
-    """The call that the flavour's service will make at its next start."""
+    """The call that the flavour's service asks kexec for, whatever the kernel can do."""
     call: KexecCall | None
     if flavour == KDUMPCTL:
         given = maybe_kdump_sysconfig.value
@@ -152,10 +151,15 @@ def kexec_call(
         script = maybe_suse_load_script.value
         tries_file = re.search(r"\s-[as]\b", script) is not None
         call = KexecCall.FILE_FIRST if tries_file else asked_for(maybe_kdump_sysconfig.value.get("KEXEC_OPTIONS"))
-    call = call or maybe_kexec_default.value
-    if call is KexecCall.FILE_FIRST and maybe_kernel_config.value.get("CONFIG_KEXEC_FILE") != "y":
+    return call or maybe_kexec_default.value
+
+
+@derived
+def kexec_call(configured_kexec_call: KexecCall, maybe_kernel_config: Maybe[Mapping[str, str]]) -> KexecCall:
+    """The call that the flavour's service will make at its next start."""
+    if configured_kexec_call is KexecCall.FILE_FIRST and maybe_kernel_config.value.get("CONFIG_KEXEC_FILE") != "y":
         return KexecCall.LEGACY
-    return call
+    return configured_kexec_call
 
 
 @dataclass(frozen=True)

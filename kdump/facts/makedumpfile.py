@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..fact import Maybe, derived, fact
+from ..parsers.dump_saver import DumpSaver
 from ..parsers.kcore import vmcoreinfo
 from ..parsers.makedumpfile import MemoryUsage, memory_usage
 from ..verdict import CouldNotDetermine, NotApplicable
@@ -30,22 +31,43 @@ makedumpfile_reads_section_size = fact(
     absent=NotApplicable("makedumpfile is not installed"),
 )
 makedumpfile_trial = fact("makedumpfile_trial", "makedumpfile_trial", memory_usage, statuses=(0, 1), root=True, slow=True)
-core_collector_lines = fact(
-    "core_collector_lines",
-    "grep -hE '^[[:space:]]*core_collector[[:space:]]' /etc/kdump.conf",
-    str,
-    statuses=(0, 1),
-    absent="",
-)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """How the makedumpfile of the kdump initramfs compares to the host's. ``same``: None where that is not known."""
+
+    same: bool | None
+    reads_section_size: bool | None
+
+    @classmethod
+    def parse(cls, text: str) -> Copy:
+        """Read ``capture_makedumpfile``.
+
+        >>> Copy.parse("host id aa\\nhost reads\\nimage id bb\\nimage reads")
+        Copy(same=False, reads_section_size=True)
+        """
+        lines = text.splitlines()
+        if lines and lines[0].startswith("same "):
+            return cls(True, None)
+        ids = {whose: line.split(" ")[2] for line in lines for whose in ("host", "image") if line.startswith(f"{whose} id ")}
+        if len(ids) < 2:
+            return cls(None, None)
+        return cls(ids["host"] == ids["image"], "image reads" in lines)
+
+
+makedumpfile_copy = fact("makedumpfile_copy", "capture_makedumpfile", Copy.parse, slow=True)
 
 
 @derived
-def saved_by_makedumpfile(core_collector_lines: str) -> bool:
-    """Not where kdump.conf names another program; without a word of it, every flavour uses makedumpfile."""
-    lines = core_collector_lines.split("\n")
-    if lines[-1].strip() and "makedumpfile" not in lines[-1]:
-        raise NotApplicable(f"the dump is not saved by makedumpfile but by {lines[-1].split()[1]!r}")
+def saved_by_makedumpfile(maybe_dump_saver: Maybe[DumpSaver]) -> bool:
+    """Not where another program is configured; where that could not be read, every flavour's default is makedumpfile."""
+    if maybe_dump_saver.known and not maybe_dump_saver.value.is_makedumpfile:
+        raise NotApplicable(f"the dump is not saved by makedumpfile but by {maybe_dump_saver.value.program!r}")
     return True
+
+
+_OTHER_COPY = "the kdump initramfs is older than the host's makedumpfile and holds another one, which was not tried: rebuild it"
 
 
 @dataclass(frozen=True)
@@ -62,13 +84,24 @@ def section_size(
     kernel_machine: str,
     maybe_vmcoreinfo: Maybe[Mapping[str, str]],
     maybe_makedumpfile_reads_section_size: Maybe[bool],
+    maybe_makedumpfile_copy: Maybe[Copy],
     maybe_makedumpfile_trial: Maybe[MemoryUsage],
 ) -> SectionSize:
     """What the kernel exports against what makedumpfile will use: by the number where both speak of it, else by trial."""
     reads = maybe_makedumpfile_reads_section_size.value
-    if maybe_vmcoreinfo.reason is not None and kernel_machine == "x86_64":
-        raise NotApplicable("on x86_64 a memory section has had the same size in every kernel and every makedumpfile")
-    bits = maybe_vmcoreinfo.value.get(SECTION_SIZE)
+    try:
+        return _compared(reads, maybe_vmcoreinfo.value.get(SECTION_SIZE), maybe_makedumpfile_copy.value, maybe_makedumpfile_trial)
+    except CouldNotDetermine:
+        if kernel_machine == "x86_64":
+            raise NotApplicable("on x86_64 a memory section has had the same size in every kernel and makedumpfile") from None
+        raise
+
+
+def _compared(reads: bool, bits: str | None, copy: Copy, maybe_trial: Maybe[MemoryUsage]) -> SectionSize:
+    if copy.same is None:
+        raise CouldNotDetermine(_OTHER_COPY)
+    if copy.same is False:
+        reads = bool(copy.reads_section_size)
     if bits is not None and reads:
         return SectionSize(True, f"the kernel exports {SECTION_SIZE}={bits} and makedumpfile reads it")
     silent = (
@@ -76,7 +109,9 @@ def section_size(
         if bits is not None
         else f"the kernel does not export {SECTION_SIZE}, so makedumpfile uses the number that it was built with"
     )
-    trial = maybe_makedumpfile_trial.value
+    if copy.same is False:
+        raise CouldNotDetermine(f"{silent}; {_OTHER_COPY}")
+    trial = maybe_trial.value
     if trial.complaint is not None:
         return SectionSize(False, f"{silent}; tried on the running kernel, makedumpfile says {trial.complaint!r}")
     if trial.pages is None:
@@ -93,11 +128,15 @@ class PageExclusion:
 
 
 @derived
-def page_exclusion(saved_by_makedumpfile: bool, maybe_makedumpfile_trial: Maybe[MemoryUsage]) -> PageExclusion:
+def page_exclusion(
+    saved_by_makedumpfile: bool, maybe_makedumpfile_trial: Maybe[MemoryUsage], maybe_makedumpfile_copy: Maybe[Copy]
+) -> PageExclusion:
     """How much of the free memory makedumpfile would leave out of a dump."""
     trial = maybe_makedumpfile_trial.value
     if trial.complaint is not None:
         raise CouldNotDetermine(f"makedumpfile cannot walk the memory map at all: {trial.complaint}")
     if trial.pages is None:
         raise NotApplicable("pages of this kernel have no types (Linux before 6.10): nothing to be taken for another")
+    if not maybe_makedumpfile_copy.value.same:
+        raise CouldNotDetermine(_OTHER_COPY)
     return PageExclusion(trial.pages["FREE"] * trial.page_size, trial.mem_free)

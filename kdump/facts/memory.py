@@ -40,7 +40,11 @@ def module_sizes(text: str) -> Mapping[str, int]:
     return {name: int(size) for name, size, *_ in map(str.split, text.splitlines())}
 
 
-meminfo = fact("meminfo", "grep -E '^(MemTotal|Percpu|Slab|KernelStack|PageTables|VmallocUsed):' /proc/meminfo", meminfo_bytes)
+meminfo = fact(
+    "meminfo",
+    "grep -E '^(Mem(Total|Free)|Cached|AnonPages|Percpu|Slab|KernelStack|PageTables|VmallocUsed):' /proc/meminfo",
+    meminfo_bytes,
+)
 possible_cpus = fact("possible_cpus", "cat /sys/devices/system/cpu/possible", cpu_list)
 page_size = fact("page_size", "getconf PAGESIZE", int)
 loaded_modules = fact("loaded_modules", "cut -d ' ' -f 1,2 /proc/modules", module_sizes, absent={})

@@ -12,6 +12,7 @@ from ..parsers.crashkernel import Refusal, Request, human
 from ..parsers.iomem import AddressMap, Range
 from ..parsers.shell_settings import ShellSettings
 from ..verdict import CouldNotDetermine, NotApplicable
+from .identity import XEN
 from .kexec import flag
 
 
@@ -58,6 +59,7 @@ class Reservation:
 @derived
 def reservation(
     maybe_fadump_enabled: Maybe[bool],
+    maybe_xen_dom0: Maybe[bool],
     crash_size: int,
     maybe_kernel_arguments: Maybe[str],
     maybe_address_map: Maybe[AddressMap],
@@ -68,6 +70,8 @@ def reservation(
         raise NotApplicable("firmware-assisted dump is in use: it needs no capture kernel in reserved memory")
     if crash_size:
         return Reservation(crash_size)
+    if maybe_xen_dom0.otherwise(False):
+        raise CouldNotDetermine(XEN)
     if not maybe_kernel_arguments.known:
         return Reservation(0, f"why is unknown ({maybe_kernel_arguments.reason})")
     ram = maybe_address_map.value.ram if maybe_address_map.known else None
@@ -157,6 +161,7 @@ class NextReservation:
 @derived
 def next_reservation(
     maybe_fadump_enabled: Maybe[bool],
+    maybe_xen_dom0: Maybe[bool],
     next_boot: NextBoot,
     kernel_arguments: str,
     crash_size: int,
@@ -166,13 +171,21 @@ def next_reservation(
     if maybe_fadump_enabled.otherwise(False):
         raise NotApplicable("firmware-assisted dump is in use: it needs no capture kernel in reserved memory")
     ram = maybe_address_map.value.ram if maybe_address_map.known else None
-    problems = [(entry, _next_problem(entry.arguments, kernel_arguments, crash_size, ram)) for entry in next_boot.entries]
+    return reservation_at(next_boot, kernel_arguments, crash_size, ram)
+
+
+def reservation_at(boot: NextBoot, running: str, reserved: int, ram: int | None) -> NextReservation:
+    """What a boot asks for, on a machine with ``ram`` bytes, that now runs with that command line and reservation.
+
+    Raises :class:`CouldNotDetermine` where its entries differ.
+    """
+    problems = [(entry, _next_problem(entry.arguments, running, reserved, ram)) for entry in boot.entries]
     bad = [(entry, problem) for entry, problem in problems if problem]
     if not bad:
-        return NextReservation(next_boot.entries[0].source)
+        return NextReservation(boot.entries[0].source)
     if len(bad) < len(problems):
         raise CouldNotDetermine(
-            f"which entry boots next is unclear ({next_boot.doubt}), and {bad[0][0].source} reserves nothing: {bad[0][1]}"
+            f"which entry boots next is unclear ({boot.doubt}), and {bad[0][0].source} reserves nothing: {bad[0][1]}"
         )
     return NextReservation(bad[0][0].source, bad[0][1])
 

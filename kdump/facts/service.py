@@ -10,6 +10,7 @@ from ..flavour import FLAVOURS, Flavour
 from ..parsers.log_signatures import sightings
 from ..parsers.systemd import PROPERTIES, Unit, last_start, units
 from ..verdict import CouldNotDetermine, NotApplicable
+from .identity import XEN
 
 UNITS = tuple(dict.fromkeys(unit for flavour in FLAVOURS for unit in flavour.units))
 
@@ -38,8 +39,8 @@ class UnitState:
 
     @property
     def enabled(self) -> tuple[Unit, ...]:
-        """Units that the next boot will start; ``enabled-runtime`` is forgotten by then."""
-        return tuple(unit for unit in self.units if unit.file in ("enabled", "static", "alias", "generated", "linked"))
+        """Units that the next boot will start; ``enabled-runtime`` is forgotten by then, ``linked`` is only known by name."""
+        return tuple(unit for unit in self.units if unit.file in ("enabled", "static", "alias", "generated"))
 
     def __str__(self) -> str:
         return ", ".join(_words(unit) for unit in self.units)
@@ -77,6 +78,7 @@ class Loading:
 
 @derived
 def loading(
+    maybe_xen_dom0: Maybe[bool],
     maybe_crash_loaded: Maybe[bool],
     maybe_fadump_registered: Maybe[bool],
     flavours: tuple[Flavour, ...],
@@ -91,6 +93,8 @@ def loading(
         return Loading(False, f"{maybe_crash_loaded.reason}")
     if maybe_crash_loaded.value:
         return Loading(True, "")
+    if maybe_xen_dom0.otherwise(False):
+        raise CouldNotDetermine(XEN)
     for unit in maybe_kdump_units.otherwise({}).values():
         if unit.active == "activating":
             raise CouldNotDetermine(f"{unit.name} is still activating: ask again in a minute or two")

@@ -7,42 +7,95 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..fact import Maybe, derived, fact
-from ..flavour import KDUMP_TOOLS, KDUMPCTL, Flavour
-from ..parsers.dump_target import DumpTarget, kdump_conf, savedir
+from ..flavour import KDUMP_TOOLS, KDUMPCTL, SUSE_KDUMP, Flavour
+from ..parsers.block_devices import BlockDevices
+from ..parsers.dump_saver import DumpSaver
+from ..parsers.dump_target import DumpTarget, kdump_conf, mounts_asked_for, options, savedir
 from ..parsers.initramfs import Initramfs
 from ..parsers.shell_settings import ShellSettings
 from ..verdict import CouldNotDetermine, NotApplicable
+from .dump_saver import BEST_COMPRESSION
 from .kernel import CommandLine
 
 #: a dump of less than this is not of a running machine
 SMALLEST_DUMP = 16 << 20
-#: what zlib makes of kernel memory, at its best (4.2 measured, with a margin)
-BEST_COMPRESSION = 6
-#: what a module of the block layer is called, by the first part of a device mapper's UUID
-_MAPPERS = {"LVM": "dm_mod", "CRYPT": "dm_crypt", "mpath": "dm_multipath"}
+#: what an estimate of the dump's size may be wrong by, and what any compressor makes of kernel memory
+MARGIN, USUAL_COMPRESSION = 1.5, 2
+#: the modules of a layer of the device mapper, by what its UUID begins and ends with (lvm2, cryptsetup, multipath-tools); the
+#: last is that of any. Of those in one tuple, one is enough: a file system or a RAID level may be served by another module.
+_MAPPERS = (
+    (r"CRYPT-", ("dm_crypt",), ("cryptsetup", "systemd-cryptsetup")),
+    (r"mpath-", ("dm_multipath",), ("multipath", "multipathd")),
+    (r"LVM-.*-tpool$", ("dm_thin_pool",), ("lvm",)),
+    (r"LVM-.*-(cpool|cdata|cmeta|corig|cvol)$", ("dm_cache",), ("lvm",)),
+    (r"LVM-.*-cow$", ("dm_snapshot",), ("lvm",)),
+    (r"LVM-", ("dm_mod",), ("lvm",)),
+    (r".+-", ("dm_mod",), ()),
+)
+_RAID_LEVELS = {"raid4": ("raid456",), "raid5": ("raid456",), "raid6": ("raid456",), "linear": ("linear", "md_linear")}
+_FILE_SYSTEMS = {
+    "ext2": ("ext2", "ext4"),
+    "ext3": ("ext3", "ext4"),
+    "fuseblk": ("fuse",),
+    "iso9660": ("isofs",),
+    "nfs4": ("nfs",),
+}
+#: file systems of the network, which a folder may lie on
+_NETWORK = {"nfs": "nfs", "nfs4": "nfs", "cifs": "cifs", "smb3": "cifs"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A block device: the kernel's name, the device mapper's UUID or the RAID level or "-", the device mapper's name."""
+
+    name: str
+    identifier: str
+    mapper: str = ""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules of which one is needed for this layer; none where its disk's driver is all it takes."""
+        if "_rimage_" in self.mapper or "_rmeta_" in self.mapper:
+            return ("dm_raid",)
+        if "-" not in self.identifier:
+            return _RAID_LEVELS.get(self.identifier, (self.identifier,) if self.identifier.startswith("raid") else ())
+        return next((modules for pattern, modules, _ in _MAPPERS if re.match(pattern, self.identifier)), ())
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Programs of which one must put this layer together."""
+        if self.identifier.startswith(("raid", "linear", "container")):
+            return ("mdadm",)
+        return next((programs for pattern, _, programs in _MAPPERS if re.match(pattern, self.identifier)), ())
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self.identifier.startswith("CRYPT-")
 
 
 @dataclass(frozen=True)
 class Storage:
-    """``number`` is MAJ:MIN; ``available`` in bytes; ``drivers``: driver → module, None for one that is built in."""
+    """``number`` is MAJ:MIN; ``free`` in bytes and ``free_inodes``, None where the file system does not tell; ``folder``: the
+    folder asked for, links resolved; ``drivers``: driver → module, None for one that is built in."""
 
     number: str
     source: str
     file_system: str
     options: tuple[str, ...]
     mounted_at: str
-    available: int
+    folder: str
+    free: int | None
+    free_inodes: int | None
     drivers: Mapping[str, str | None]
-    mappers: tuple[str, ...]
+    layers: tuple[Layer, ...]
     usb: bool
-    layers: int
 
     @classmethod
     def parse(cls, text: str) -> Storage:
         """Read ``storage_of``.
 
         >>> storage = Storage.parse('''mount 254:0 /dev/vda ext4 rw,relatime /
-        ... space 4000000
+        ... space 4000000 1000
         ... layer vda -
         ... driver virtio_blk virtio_blk
         ... driver virtio-pci -''')
@@ -51,45 +104,51 @@ class Storage:
         """
         lines = dict.fromkeys(("mount", "space", "folder"), "")
         drivers: dict[str, str | None] = {}
-        mappers: list[str] = []
+        layers: list[Layer] = []
         usb = False
-        layers = 0
         for line in text.splitlines():
             kind, _, rest = line.partition(" ")
-            layers += kind == "layer"
             if kind == "driver":
                 name, module = rest.rsplit(" ", 1)
                 drivers[name] = None if module == "-" else module
             elif kind == "layer":
-                identifier = rest.rsplit(" ", 1)[1]
-                mappers += [identifier] if identifier != "-" else []
+                layers.append(Layer(*rest.split(" ")))
             elif kind == "bus":
                 usb = True
             elif kind in lines:
                 lines[kind] = rest
             else:
                 raise ValueError(f"unknown line {line!r}")
-        number, source, file_system, options, mounted_at = lines["mount"].split(" ", 4)
+        number, source, file_system, given, mounted_at = lines["mount"].split(" ", 4)
+        free, _, inodes = lines["space"].partition(" ")
         return cls(
             number,
             source,
             file_system,
-            tuple(options.split(",")),
+            tuple(given.split(",")),
             mounted_at,
-            int(lines["space"]) << 10,
+            lines["folder"] or mounted_at,
+            int(free) << 10 if free else None,
+            int(inodes) if inodes.isdigit() else None,
             drivers,
-            tuple(mappers),
+            tuple(layers),
             usb,
-            layers,
         )
 
-    def modules(self) -> set[str]:
-        """The kernel modules without which the device or its file system is not seen."""
-        found = {module for module in self.drivers.values() if module}
-        for identifier in self.mappers:
-            prefix = identifier.partition("-")[0]
-            found.add(_MAPPERS.get(prefix, prefix if prefix.startswith("raid") else "dm_mod"))
-        return {*found, self.file_system}
+    @property
+    def device(self) -> str:
+        """The kernel's name of the device that the file system lies on, "" where it lies on none."""
+        return self.layers[0].name if self.layers else ""
+
+    def modules(self) -> list[tuple[str, ...]]:
+        """The kernel modules without which the device or its file system is not seen; of each tuple one."""
+        found: list[tuple[str, ...]] = [(module,) for module in self.drivers.values() if module]
+        found += [layer.modules for layer in self.layers if layer.modules]
+        return [*dict.fromkeys(found), _FILE_SYSTEMS.get(self.file_system, (self.file_system,))]
+
+    def programs(self) -> list[tuple[str, ...]]:
+        """The programs that put its layers together; of each tuple one."""
+        return list(dict.fromkeys(layer.programs for layer in self.layers if layer.programs))
 
 
 @dataclass(frozen=True)
@@ -101,20 +160,35 @@ class Mounting:
     file_system: str
     options: tuple[str, ...]
 
+    @property
+    def is_bind(self) -> bool:
+        return bool({"bind", "rbind"}.intersection(self.options))
+
 
 def fstab(text: str) -> tuple[Mounting, ...]:
     """``/etc/fstab``.
 
-    >>> fstab("UUID=ab /var/crash ext4 nofail 0 2")[0].path
+    >>> fstab("UUID=ab /var/crash/ ext4 nofail 0 2")[0].path
     '/var/crash'
     """
     rows = (line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    return tuple(Mounting(row[0], row[1], row[2], tuple(row[3].split(",")) if len(row) > 3 else ()) for row in rows)
+    return tuple(
+        Mounting(row[0], _path(row[1]), row[2], tuple(row[3].split(",")) if len(row) > 3 else ()) for row in rows if len(row) > 2
+    )
 
 
-def names(text: str) -> frozenset[str]:
-    """One name per line."""
-    return frozenset(text.split())
+def mounts(text: str) -> Mapping[str, str]:
+    """``/proc/mounts``: mount point → source, of several the uppermost.
+
+    >>> mounts("systemd-1 /x\\n/dev/vda /x")
+    {'/x': '/dev/vda'}
+    """
+    return {_path(row[1]): row[0] for row in (line.split() for line in text.splitlines()) if len(row) > 1}
+
+
+def _path(escaped: str) -> str:
+    path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), escaped)
+    return path.rstrip("/") or "/"
 
 
 def module_names(text: str) -> frozenset[str]:
@@ -131,7 +205,8 @@ kdump_conf_target = fact("kdump_conf_target", "cat /etc/kdump.conf", kdump_conf,
 dump_storage = fact("dump_storage", "dump_storage", Storage.parse)
 root_storage = fact("root_storage", "storage_of /", Storage.parse)
 fstab_lines = fact("fstab_lines", "cat /etc/fstab", fstab, absent=())
-device_names = fact("device_names", "device_names", names)
+mounted = fact("mounted", "cut -d ' ' -f 1,2 /proc/mounts | head -n 2000", mounts)
+block_devices = fact("block_devices", "device_names", BlockDevices.parse)
 built_in_modules = fact("built_in_modules", 'cat "/lib/modules/$(capture_release)/modules.builtin"', module_names)
 
 
@@ -141,17 +216,29 @@ def dump_target(
     maybe_kdump_conf_target: Maybe[DumpTarget],
     maybe_kdump_tools_defaults: Maybe[ShellSettings],
     maybe_kdump_sysconfig: Maybe[ShellSettings],
+    maybe_dump_storage: Maybe[Storage],
 ) -> DumpTarget:
-    """Where the dump will go."""
+    """Where the dump will go; a folder that lies on a file system of the network is a network target."""
+    target = _configured(flavour, maybe_kdump_conf_target, maybe_kdump_tools_defaults, maybe_kdump_sysconfig)
+    if target.kind == "path" and maybe_dump_storage.known:
+        storage = maybe_dump_storage.value
+        if storage.file_system in _NETWORK:
+            return DumpTarget(_NETWORK[storage.file_system], storage.source)
+    return target
+
+
+def _configured(
+    flavour: Flavour, conf: Maybe[DumpTarget], tools: Maybe[ShellSettings], sysconfig: Maybe[ShellSettings]
+) -> DumpTarget:
     if flavour is KDUMPCTL:
-        return maybe_kdump_conf_target.value
+        return conf.value
     if flavour is KDUMP_TOOLS:
-        defaults = maybe_kdump_tools_defaults.value
+        defaults = tools.value
         for kind in ("NFS", "SSH", "FTP"):
             if defaults.get(kind):
                 return DumpTarget(kind.lower(), defaults.get(kind))
         return DumpTarget("path", defaults.get("KDUMP_COREDIR") or flavour.dump_path)
-    return savedir(maybe_kdump_sysconfig.value.get("KDUMP_SAVEDIR"))
+    return savedir(sysconfig.value.get("KDUMP_SAVEDIR"))
 
 
 @derived
@@ -171,27 +258,52 @@ def capture_storage(
 
 
 @derived
-def drivers_missing_in_capture(
-    capture_storage: Storage, initramfs: Initramfs, maybe_built_in_modules: Maybe[frozenset[str]]
+def lacking_in_capture(
+    capture_storage: Storage,
+    initramfs: Initramfs,
+    capture_release: str,
+    maybe_capture_cmdline: Maybe[CommandLine],
+    maybe_built_in_modules: Maybe[frozenset[str]],
 ) -> list[str]:
-    """Modules under the dump target that are neither in the kdump initramfs nor built in."""
+    """What the dump disk needs and the capture kernel has not: modules neither in its initramfs nor built in, or kept from
+    being loaded, and programs."""
     if not capture_storage.layers or not capture_storage.drivers:
         raise CouldNotDetermine(
             f"which driver {capture_storage.source} ({capture_storage.file_system}) rests on is not to be seen in /sys"
         )
-    lacking = [name for name in sorted(capture_storage.modules()) if not initramfs.has_module(name)]
-    return [name for name in lacking if name.replace("-", "_") not in maybe_built_in_modules.value] if lacking else []
+    releases = initramfs.releases
+    if releases and capture_release not in releases:
+        return [f"any module: the image holds those of {', '.join(sorted(releases))}, the capture kernel is {capture_release}"]
+    barred = _barred(maybe_capture_cmdline.otherwise(CommandLine()))
+    found = []
+    for modules in capture_storage.modules():
+        inside = [name for name in modules if initramfs.has_module(name)]
+        if inside and all(name.replace("-", "_") in barred for name in inside):
+            found.append(f"{inside[0]} (the capture kernel's command line forbids to load it)")
+        elif not inside and not any(name.replace("-", "_") in maybe_built_in_modules.value for name in modules):
+            found.append(modules[0])
+    return sorted(found) + [
+        f"the program {programs[0]}"
+        for programs in capture_storage.programs()
+        if not any(initramfs.has_program(name) for name in programs)
+    ]
 
 
-def _resolves(device: str, present: frozenset[str]) -> bool | None:
-    """Whether a device named as in fstab exists; None for a name that is no persistent one."""
-    kind, separator, value = device.strip('"').partition("=")
-    folders = {"UUID": "by-uuid", "LABEL": "by-label", "PARTUUID": "by-partuuid"}
-    if separator and kind in folders:
-        return f"/dev/disk/{folders[kind]}/{value}" in present
-    if device.startswith(("/dev/disk/by-", "/dev/mapper/")):
-        return device in present
-    return None
+def _barred(cmdline: CommandLine) -> frozenset[str]:
+    names = ("rd.driver.blacklist", "modprobe.blacklist", "module_blacklist")
+    given = [module for name in names for value in cmdline.values(name) for module in value.split(",")]
+    return frozenset(module.replace("-", "_") for module in given)
+
+
+@derived
+def unlocked_disk(capture_storage: Storage) -> str:
+    """Whether the capture kernel gets at an encrypted disk."""
+    if not any(layer.is_encrypted for layer in capture_storage.layers):
+        raise NotApplicable("the dump target is not on an encrypted disk")
+    raise CouldNotDetermine(
+        f"{capture_storage.source} is on an encrypted disk: unless the capture kernel gets the key from a file or from this "
+        "kernel's memory, it asks for a passphrase and waits; only a test crash tells"
+    )
 
 
 @derived
@@ -199,74 +311,161 @@ def lost_dump_disk(
     local_dump_target: DumpTarget,
     maybe_dump_storage: Maybe[Storage],
     fstab_lines: tuple[Mounting, ...],
-    device_names: frozenset[str],
+    mounted: Mapping[str, str],
+    block_devices: BlockDevices,
 ) -> str:
     """How the disk that dumps are meant for is not where they will go; empty when it is."""
+    if local_dump_target.kind == "virtiofs":
+        raise CouldNotDetermine(f"dumps go to the virtual machine's host (virtiofs {local_dump_target.where})")
     if local_dump_target.kind in ("disk", "raw"):
-        there = _resolves(local_dump_target.where, device_names)
-        if there is None and local_dump_target.kind == "raw":
+        there = block_devices.find(local_dump_target.where)
+        if there == "":
+            return f"the dump target {local_dump_target.where} does not exist"
+        if local_dump_target.kind == "raw" and re.fullmatch(r"/dev/[^/]+", local_dump_target.where):
             raise CouldNotDetermine(
                 f"the dump target {local_dump_target.where} has no persistent name: another disk may get it at the next boot"
             )
         if there is None:
             _ = maybe_dump_storage.value  # mounted, or the reason why that could not be seen
-        return f"the dump target {local_dump_target.where} does not exist" if there is False else ""
-    dump_storage = maybe_dump_storage.value
-    above = [
-        line for line in fstab_lines if line.path != "/" and f"{local_dump_target.where}/".startswith(f"{line.path.rstrip('/')}/")
-    ]
+        return ""
+    return _lost(maybe_dump_storage.value, maybe_dump_storage.value.folder, fstab_lines, mounted, block_devices)
+
+
+def _lost(
+    storage: Storage, folder: str, lines: tuple[Mounting, ...], mounted: Mapping[str, str], devices: BlockDevices, depth: int = 0
+) -> str:
+    above = [line for line in lines if line.path not in ("/", "none", "swap") and f"{folder}/".startswith(f"{line.path}/")]
     if not above:
         return ""
     wanted = max(above, key=lambda line: len(line.path))
-    if dump_storage.mounted_at == wanted.path or "noauto" in wanted.options:
-        return ""
-    gone = " and does not exist" if _resolves(wanted.device, device_names) is False else ""
-    return (
-        f"/etc/fstab puts {wanted.device} on {wanted.path}, which is not mounted{gone}: "
-        f"dumps go to {dump_storage.source} on {dump_storage.mounted_at} instead"
-    )
+    named = devices.find(wanted.device)
+    if wanted.path not in mounted:
+        if "noauto" in wanted.options:
+            return ""
+        gone = " and does not exist" if named == "" else ""
+        return (
+            f"/etc/fstab puts {wanted.device} on {wanted.path}, which is not mounted{gone}: "
+            f"dumps go to {storage.source} on {storage.mounted_at} instead"
+        )
+    if wanted.is_bind:
+        return _lost(storage, wanted.device, lines, mounted, devices, depth + 1) if depth < 5 else ""
+    if named == "":
+        return (
+            f"/etc/fstab puts {wanted.device} on {wanted.path}, and there is no such device: after the next boot it will not be "
+            "there"
+        )
+    actual = devices.find(mounted[wanted.path])
+    if named and actual and named != actual and wanted.file_system != "btrfs":
+        return f"/etc/fstab puts {wanted.device} ({named}) on {wanted.path}, but {mounted[wanted.path]} is mounted there"
+    if storage.file_system == "autofs":
+        raise CouldNotDetermine(f"{storage.mounted_at} is mounted when it is first used, which it was not yet")
+    return ""
 
 
 @derived
 def devices_capture_waits_for(
-    local_dump_target: DumpTarget, capture_cmdline: CommandLine, device_names: frozenset[str]
+    local_dump_target: DumpTarget, capture_cmdline: CommandLine, block_devices: BlockDevices
 ) -> list[str]:
     """Devices on the capture kernel's command line that do not exist."""
-    wanted = [value for name in ("root", "rd.lvm.lv", "rd.luks.uuid") for value in capture_cmdline.values(name)]
-    judged = {device: there for device in wanted if (there := _resolves(device, device_names)) is not None}
+    judged = {device: there for device in _named_on(capture_cmdline) if (there := block_devices.find(device)) is not None}
     if not judged:
-        raise NotApplicable("the capture kernel's command line names no device by a persistent name")
+        raise NotApplicable("the capture kernel's command line names no device by a name that can be looked up")
     return [device for device, there in judged.items() if not there]
 
 
+def _named_on(cmdline: CommandLine) -> list[str]:
+    """The devices that a command line makes the boot wait for, as in fstab (dracut.cmdline(7))."""
+    return [
+        *cmdline.values("root"),
+        *(f"/dev/{value}" for value in cmdline.values("rd.lvm.lv")),
+        *(f"UUID={value.removeprefix('luks-')}" for value in cmdline.values("rd.luks.uuid")),
+    ]
+
+
 @derived
-def refused_writes(dump_storage: Storage, local_dump_target: DumpTarget, meminfo: Mapping[str, int]) -> str:
-    """Why the dump cannot be written to its file system; empty when it can."""
-    if "ro" in dump_storage.options:
-        return f"{dump_storage.mounted_at} is mounted read-only"
-    kernel = meminfo.get("Slab", 0) + meminfo.get("PageTables", 0) + meminfo.get("KernelStack", 0)
-    least = max(SMALLEST_DUMP, kernel // BEST_COMPRESSION)
-    if dump_storage.available < least:
+def devices_in_image(
+    local_dump_target: DumpTarget,
+    flavour: Flavour,
+    maybe_initramfs_texts: Maybe[tuple[str, ...]],
+    maybe_dump_storage: Maybe[Storage],
+    block_devices: BlockDevices,
+) -> str:
+    """How the devices that the kdump initramfs was built for are not those of the dump target; empty when they are.
+
+    dracut keeps its arguments in build-parameter.txt, outside of any squash image; kdump-utils and SUSE name the file system
+    to be mounted there (mkdumprd, add_mount(); init/mkdumprd, get_mount()).
+    """
+    if flavour.boots_real_root:
+        raise NotApplicable(f"{flavour.name} boots the whole system: its initramfs names no dump target")
+    texts = "\n".join(maybe_initramfs_texts.value)
+    named = [device for line in texts.splitlines() for device, _, _ in mounts_asked_for(line)]
+    named += [value for name, value in options(texts) if re.fullmatch(r"ext[234]|xfs|btrfs|minix|f2fs|raw", name)]
+    found = {device: there for device in named if (there := block_devices.find(device)) is not None}
+    if not found:
+        raise CouldNotDetermine("which device the kdump initramfs will mount is not to be seen in it")
+    if gone := [device for device, there in found.items() if not there]:
+        return f"the kdump initramfs was built for {', '.join(gone)}, which does not exist (any more)"
+    storage = maybe_dump_storage.value
+    if local_dump_target.kind == "raw" or storage.file_system == "btrfs" or not storage.device:
+        return ""
+    if storage.device not in found.values():
         return (
-            f"{dump_storage.available >> 20} MiB are free on {dump_storage.mounted_at}; "
-            f"the smallest dump of this machine takes {least >> 20} MiB"
+            f"the kdump initramfs was built for {', '.join(found)}, but the dump target is on {storage.source}: "
+            "it is older than the change"
         )
     return ""
 
 
 @derived
-def usb_is_seen(dump_storage: Storage, local_dump_target: DumpTarget, capture_cmdline: CommandLine) -> bool:
-    """Whether a dump disk on USB is seen by the capture kernel."""
-    if not dump_storage.usb:
-        raise NotApplicable("the dump target is not on USB")
-    return not any(re.fullmatch(r"(usbcore\.)?nousb(=\w+)?", word) for word in capture_cmdline)
+def refused_writes(
+    local_dump_target: DumpTarget,
+    dump_storage: Storage,
+    flavour: Flavour,
+    dump_saver: DumpSaver,
+    dumped_memory: int,
+    meminfo: Mapping[str, int],
+    maybe_kdump_sysconfig: Maybe[ShellSettings],
+) -> str:
+    """Why the dump cannot be written to its file system; empty when it can.
+
+    Raises :class:`CouldNotDetermine` where the room lies between the least and the most that the dump may take.
+    """
+    if local_dump_target.kind == "raw":
+        raise NotApplicable("the dump is written to a raw device, not to a file system")
+    if dump_storage.free is None:
+        raise CouldNotDetermine(f"{dump_storage.mounted_at} is not mounted yet: how much room it has is unknown")
+    if "ro" in dump_storage.options:
+        if flavour is KDUMPCTL:  # mkdumprd's to_mount() makes "rw" of it
+            raise CouldNotDetermine(
+                f"{dump_storage.mounted_at} is mounted read-only now; the capture kernel will try to mount it writable"
+            )
+        return f"{dump_storage.mounted_at} is mounted read-only"
+    if dump_storage.free_inodes is not None and dump_storage.free_inodes < 8:
+        return f"{dump_storage.mounted_at} has no inodes left for new files"
+    kernel = meminfo.get("Slab", 0) + meminfo.get("PageTables", 0) + meminfo.get("KernelStack", 0)
+    compressed = bool(dump_saver.method or dump_saver.filtered_by)
+    everything = not compressed and dump_saver.level == 0
+    least = meminfo["MemTotal"] if everything else max(SMALLEST_DUMP, kernel // (BEST_COMPRESSION if compressed else 1))
+    most = max(least, int(dumped_memory * MARGIN / (USUAL_COMPRESSION if compressed else 1)))
+    free = dump_storage.free
+    kept = ""
+    if flavour is SUSE_KDUMP:  # kdump-save deletes the dump where less than this stays free
+        reserve = maybe_kdump_sysconfig.value.get("KDUMP_FREE_DISK_SIZE") or "64"
+        free -= int(reserve) << 20 if reserve.isdigit() else 0
+        kept = f", of which {reserve} MiB must stay free (KDUMP_FREE_DISK_SIZE)"
+    room = f"{dump_storage.free >> 20} MiB are free on {dump_storage.mounted_at}{kept}"
+    if free < least:
+        return f"{room}; the smallest dump of this machine takes {least >> 20} MiB"
+    if free < most:
+        raise CouldNotDetermine(f"{room}; a dump of this machine ({dump_saver}) takes {least >> 20} to {most >> 20} MiB")
+    return ""
 
 
 @derived
-def network_target(dump_target: DumpTarget) -> str:
-    """The network target; its reachability is not tried from here."""
-    if dump_target.is_local:
-        raise NotApplicable("dumps go to a disk of this host")
-    raise CouldNotDetermine(
-        f"dumps go to {dump_target.kind} {dump_target.where}: whether the capture kernel reaches it shows only a real crash"
-    )
+def usb_is_seen(
+    capture_storage: Storage, maybe_dump_storage: Maybe[Storage], local_dump_target: DumpTarget, capture_cmdline: CommandLine
+) -> bool:
+    """Whether a disk on USB, with the dump folder or the root file system that is booted, is seen by the capture kernel."""
+    if not capture_storage.usb and not maybe_dump_storage.value.usb:
+        raise NotApplicable("the dump target is not on USB")
+    return not any(re.fullmatch(r"(usbcore\.)?nousb(=[1yY]\w*)?", word) for word in capture_cmdline)

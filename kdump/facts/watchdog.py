@@ -4,40 +4,62 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
 from ..parsers.initramfs import Initramfs
+from ..parsers.systemd import seconds
 from ..verdict import CouldNotDetermine, NotApplicable
+from .dump_saver import DumpTime
 
-#: seconds from the panic until a watchdog driver of the kdump initramfs has taken its timer over (10 to 30)
-DRIVER_LOADS_AFTER = 30
-#: seconds from the panic until the dump starts, and from its end until the reset; without network
-BOOT = 30
-#: seconds per byte of memory that makedumpfile's scan of the page structures takes: a minute per TiB (its changelog)
-SCAN = 60 / (1 << 40)
-#: bytes per second that one core compresses with zlib: 43 MB/s measured; a slow disk is slower
-COPY = 40_000_000
-#: what an estimate may be wrong by
+#: seconds from the panic until a watchdog driver of the kdump initramfs, or of the capture kernel itself, has taken its timer
+#: over: the least and the most that it takes. The watchdog core then feeds it until a program opens it (watchdog_dev.c).
+DRIVER_LOADS_AFTER = (10, 30)
+#: what an estimate may be wrong by, and the timer may already have run when the panic comes
 MARGIN = 1.5
 #: dies with the kernel: it is a timer of that kernel
 _SOFTWARE = ("softdog", "Software Watchdog")
+#: the timer runs down twice before it resets: iTCO_wdt.c halves its time-out for that in version 1 only; sbsa_gwdt.c does
+#: not where its parameter "action" is 1
+_RUNS_TWICE = ("iTCO_wdt", "sbsa_gwdt")
+#: the driver whose timer is the BMC's: the BMC itself is asked
+_BMC_DRIVER = "ipmi_watchdog"
 
 
 @dataclass(frozen=True)
 class Watchdog:
-    """A timer that a watchdog driver registered. ``running`` is None where the kernel does not export it."""
+    """A timer that a watchdog driver registered.
+
+    ``drivers``: several where it is one of them. ``running`` is None where the kernel does not export it, ``timeout`` where it
+    is not known. ``below``: the modules of the
+    devices that the timer is a part of. ``legacy``: its driver is outside the watchdog core.
+    """
 
     name: str
     identity: str
-    driver: str
-    timeout: int
+    drivers: tuple[str, ...]
+    timeout: int | None
     running: bool | None
+    below: tuple[str, ...] = ()
+    legacy: bool = False
+
+    @property
+    def driver(self) -> str:
+        return " or ".join(self.drivers)
 
     @property
     def software(self) -> bool:
         return self.driver in _SOFTWARE or self.identity in _SOFTWARE
+
+    @property
+    def latest(self) -> int:
+        """Seconds after the panic when the machine is reset at the latest."""
+        return (self.timeout or 0) * (2 if self.driver in _RUNS_TWICE else 1)
+
+    def __str__(self) -> str:
+        driver = f", driver {self.driver}" if self.driver else ""
+        return f"{self.identity} ({self.name}{driver})"
 
 
 @dataclass(frozen=True)
@@ -49,39 +71,34 @@ class BmcWatchdog:
     countdown: float
 
 
-@dataclass(frozen=True)
-class DumpTime:
-    """Seconds from the panic to the end of the dump, with its parts in words."""
-
-    seconds: float
-    parts: str
-
-
 def core_watchdogs(text: str) -> tuple[Watchdog, ...]:
-    """Devices of the watchdog core.
+    """The devices of the watchdog core, and a driver outside it.
 
-    ``state`` says whether a program opened the timer; one that the firmware started shows only as a falling timeleft
-    (drivers/watchdog/watchdog_dev.c, Linux 6.12: WDOG_HW_RUNNING is not exported).
+    ``state`` says whether a program opened the timer; one that the firmware started and the kernel feeds shows only as a
+    timeleft that moves (drivers/watchdog/watchdog_dev.c, Linux 6.12: WDOG_HW_RUNNING is not exported).
 
     >>> core_watchdogs("watchdog0 identity i6300ESB timer\\nwatchdog0 state active\\nwatchdog0 timeout 12\\n"
     ...                "watchdog0 driver i6300esb")[0].running
     True
     """
-    values: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, list[str]]] = {}
     for line in text.splitlines():
         name, attribute, value = (*line.split(" ", 2), "")[:3]
-        values.setdefault(name, {})[attribute] = value
+        values.setdefault(name, {}).setdefault(attribute, []).append(value.strip())
     return tuple(_watchdog(name, found) for name, found in values.items())
 
 
-def _watchdog(name: str, found: Mapping[str, str]) -> Watchdog:
+def _watchdog(name: str, found: Mapping[str, list[str]]) -> Watchdog:
+    first = {attribute: values[0] for attribute, values in found.items()}
     running: bool | None = None
-    if "state" in found:
-        if found["state"] == "active":
-            running = True
-        elif "timeleft-later" in found:
-            running = int(found["timeleft-later"]) < int(found["timeleft"])
-    return Watchdog(name, found.get("identity", name), found.get("driver", ""), int(found.get("timeout", 0)), running)
+    counts = [*found.get("timeleft", ()), *found.get("later", ())]
+    if first.get("state") == "active" or any(int(users) > 0 for users in found.get("users", ())):
+        running = True
+    elif "state" in first and len(counts) > 1 and all(count.isdigit() for count in counts):
+        running = len(set(counts)) > 1
+    timeout = int(given) if (given := first.get("timeout", "")).isdigit() else 0
+    drivers, below = (tuple(filter(None, found.get(what, ()))) for what in ("driver", "below"))
+    return Watchdog(name, first.get("identity", name), drivers, timeout or None, running, below, name == "legacy")
 
 
 def bmc(text: str) -> BmcWatchdog | None:
@@ -103,55 +120,107 @@ def bmc(text: str) -> BmcWatchdog | None:
     return BmcWatchdog(found["Watchdog Timer Is"].startswith("Started"), "No action" not in action, countdown)
 
 
-# No such directory: a kernel without the watchdog core.
-watchdogs = fact("watchdogs", "watchdogs", core_watchdogs, absent=(), slow=True)
+def runtime_watchdog(text: str) -> float | None:
+    """systemd's RuntimeWatchdogSec= in seconds; None where it leaves the timer alone, or keeps the driver's time-out.
+
+    >>> runtime_watchdog("RuntimeWatchdogUSec=1min 30s")
+    90.0
+    """
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    value = found["RuntimeWatchdogUSec"]
+    return seconds(value) or None
+
+
+watchdogs = fact("watchdogs", "watchdogs", core_watchdogs, slow=True)
 bmc_watchdog = fact("bmc_watchdog", "bmc_watchdog", bmc, root=True, slow=True)
+systemd_watchdog = fact(
+    "systemd_watchdog",
+    "limit 5 systemctl show --no-pager --property=RuntimeWatchdogUSec",
+    runtime_watchdog,
+    tool_missing=None,
+)
 
 
 @derived
-def dump_time(meminfo: Mapping[str, int]) -> DumpTime:
-    """A careful estimate for dump level 31: what the kernel itself holds is saved, caches and programs are not."""
-    total = meminfo["MemTotal"]
-    names = ("Slab", "KernelStack", "PageTables", "VmallocUsed", "Percpu")
-    kernel = max(sum(meminfo.get(name, 0) for name in names), total // 50)
-    scan, copy = total * SCAN, kernel / COPY
-    return DumpTime(
-        BOOT + scan + copy,
-        f"{BOOT} s to boot, {scan:.0f} s to scan {total >> 20} MiB, {copy:.0f} s to save about {kernel >> 20} MiB",
-    )
+def hardware_watchdogs(
+    watchdogs: tuple[Watchdog, ...], maybe_systemd_watchdog: Maybe[float | None], maybe_bmc_watchdog: Maybe[BmcWatchdog | None]
+) -> tuple[Watchdog, ...]:
+    """The timers that outlive the kernel and may be running, those that only systemd tells of included."""
+    found = []
+    armed = maybe_systemd_watchdog.otherwise(None)
+    for dog in watchdogs:
+        if dog.software or dog.running is False:
+            continue
+        if dog.legacy and dog.driver == _BMC_DRIVER and maybe_bmc_watchdog.otherwise(None) is not None:
+            continue
+        if armed and dog.running is None and dog.name in ("watchdog0", "legacy"):
+            dog = replace(dog, running=True, timeout=dog.timeout or int(armed))
+        found.append(dog)
+    return tuple(found)
 
 
 @derived
 def watchdogs_that_expire(
-    watchdogs: tuple[Watchdog, ...],
+    hardware_watchdogs: tuple[Watchdog, ...],
     flavour: Flavour,
     maybe_initramfs: Maybe[Initramfs],
+    maybe_built_in_modules: Maybe[frozenset[str]],
     dump_time: DumpTime,
 ) -> list[str]:
-    """A sentence for each running hardware timer that would reset the machine before the dump is done."""
+    """A sentence for each running hardware timer that would reset the machine before the dump is done.
+
+    Raises :class:`CouldNotDetermine` where there is none, and of one it is not known, or too close to call.
+    """
     found: list[str] = []
-    silent: list[Watchdog] = []
-    for dog in watchdogs:
-        if dog.software or dog.running is False:
-            continue
-        needed = dump_time.seconds * MARGIN
-        if dog.timeout >= needed:
-            continue
-        if dog.running is None:
-            silent.append(dog)
-            continue
-        # kdump-tools boots the whole system: its udev loads the driver too late to count on
-        if not flavour.boots_real_root and maybe_initramfs.value.has_module(dog.driver):
-            needed = DRIVER_LOADS_AFTER
-        if dog.timeout < needed:
-            found.append(
-                f"{dog.identity} ({dog.name}, driver {dog.driver}) runs and resets the machine {dog.timeout} s after "
-                f"the panic at the latest; the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
+    unclear: list[str] = []
+    for dog in hardware_watchdogs:
+        if dog.timeout is None:
+            unclear.append(
+                f"{dog}: {'its time-out is' if dog.running else 'neither its time-out nor whether it runs is'} not known"
             )
-    if silent and not found:
-        names = ", ".join(f"{dog.name} ({dog.identity})" for dog in silent)
-        raise CouldNotDetermine(f"{names}: nobody opened the timer, and the kernel does not tell whether the firmware started it")
+            continue
+        least, safe = dump_time.seconds, dump_time.seconds * MARGIN
+        if dog.timeout >= safe:
+            continue
+        needs = f"the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
+        if not dog.legacy and dog.timeout >= DRIVER_LOADS_AFTER[0]:
+            taken_over = _taken_over(dog, flavour, maybe_initramfs, maybe_built_in_modules)
+            if isinstance(taken_over, str):
+                unclear.append(f"{dog} {taken_over}")
+                continue
+            if taken_over:
+                least, safe = DRIVER_LOADS_AFTER
+                needs = f"its driver takes {least} to {safe} s to feed it again"
+                if dog.timeout >= safe:
+                    continue
+        if dog.running is None:
+            unclear.append(f"{dog}: nobody opened the timer, and the kernel does not tell whether the firmware started it")
+        elif dog.latest < least:
+            found.append(f"{dog} runs and resets the machine {dog.latest} s after the panic at the latest; {needs}")
+        else:
+            unclear.append(f"{dog} runs and resets the machine some {dog.timeout} s after the panic; {needs}: too close to call")
+    if unclear and not found:
+        raise CouldNotDetermine("; ".join(unclear))
     return found
+
+
+def _taken_over(dog: Watchdog, flavour: Flavour, image: Maybe[Initramfs], built_in: Maybe[frozenset[str]]) -> bool | str:
+    """Whether the capture kernel has the timer's driver soon after it starts; a clause where that is not known."""
+    if not dog.drivers:
+        return "runs, and which driver it has is not to be seen in /sys"
+    try:
+        answers = {_has_all((driver, *dog.below), flavour, image, built_in) for driver in dog.drivers}
+    except CouldNotDetermine as reason:
+        return f"has a time-out of {dog.timeout} s, and whether the capture kernel takes it over is unknown: {reason}"
+    return answers.pop() if len(answers) == 1 else "runs, and the capture kernel has only one of these drivers"
+
+
+def _has_all(modules: tuple[str, ...], flavour: Flavour, image: Maybe[Initramfs], built_in: Maybe[frozenset[str]]) -> bool:
+    # where the whole system is booted, its udev loads the driver too late to count on
+    if flavour.boots_real_root:
+        return all(name.replace("-", "_") in built_in.value for name in modules)
+    lacking = [name for name in modules if not image.value.has_module(name)]
+    return not lacking or all(name.replace("-", "_") in built_in.value for name in lacking)
 
 
 @derived
@@ -161,7 +230,10 @@ def bmc_that_expires(bmc_watchdog: BmcWatchdog | None, dump_time: DumpTime) -> s
         raise NotApplicable("this machine has no BMC")
     if not bmc_watchdog.running or not bmc_watchdog.resets or bmc_watchdog.countdown >= dump_time.seconds * MARGIN:
         return ""
-    return (
+    words = (
         f"the BMC's timer runs and resets the machine {bmc_watchdog.countdown:g} s after the panic at the latest; "
         f"the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
     )
+    if bmc_watchdog.countdown >= dump_time.seconds:
+        raise CouldNotDetermine(f"{words}: too close to call")
+    return words

@@ -22,10 +22,24 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 @dataclass(frozen=True)
 class BootEntry:
-    """``source``: the file and the title under which it stands. ``arguments``: the kernel's command line."""
+    """``source``: the file and the title under which it stands. ``arguments``: the kernel's command line.
+
+    ``image``: the kernel's path, as the boot loader sees it.
+    """
 
     source: str
     arguments: str
+    image: str = ""
+
+    def starts(self, release: str) -> bool:
+        """Whether it starts the kernel of that release, and not to repair the system.
+
+        Sources: names of installkernel (vmlinuz-RELEASE) and of kernel-install's layout bls (RELEASE/linux).
+        """
+        folder, _, name = self.image.rpartition("/")
+        named = name.endswith(f"-{release}") or (name == "linux" and folder.endswith(f"/{release}"))
+        repairs = {"single", "rescue", "emergency", "1", "S"}.intersection(self.arguments.split())
+        return named and not repairs
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,7 @@ class _Node:
     title: str = ""
     id: str = ""
     arguments: str | None = None
+    image: str = ""
     sorted: bool = False
     children: list[_Node] = field(default_factory=list)
 
@@ -90,10 +105,22 @@ class BootConfiguration:
             raise CouldNotDetermine(f"no boot entry was found in {', '.join(self.files)}")
         raise NotApplicable("no boot loader configuration on this host: its kernel command line comes from outside")
 
+    def entries_of(self, release: str) -> tuple[BootEntry, ...]:
+        """The entries that start the kernel of that release, of every boot loader whose files are there."""
+        found: dict[BootEntry, None] = {}
+        for path in self.files:
+            if path.endswith("/grub.cfg"):
+                for node in _leaves(self._menu(path, self._variables(path)[0])):
+                    found[_entry(path, node)] = None
+        for node in self._loader_entries({}):
+            found.setdefault(BootEntry(f"boot entry {node.id}", node.arguments or "", node.image))
+        return tuple(entry for entry in found if entry.starts(release))
+
     def _is_menu(self, path: str) -> bool:
         return re.search(r"^\s*(menuentry|blscfg)\b", self.files[path], re.MULTILINE) is not None
 
-    def _grub(self, path: str) -> NextBoot:
+    def _variables(self, path: str) -> tuple[dict[str, str], list[str], dict[str, str]]:
+        """GRUB's variables, the defaults that its menu sets, and what of the variables comes from its environment."""
         folder = path.rpartition("/")[0]
         environment: dict[str, str] = {}
         for place in ("/boot/grub/grubenv", "/boot/grub2/grubenv", f"{folder}/grubenv"):
@@ -109,6 +136,10 @@ class BootConfiguration:
         # what GRUB puts back after an entry was booted once
         if environment.get("prev_saved_entry"):
             variables["saved_entry"] = environment["prev_saved_entry"]
+        return variables, defaults, environment
+
+    def _grub(self, path: str) -> NextBoot:
+        variables, defaults, environment = self._variables(path)
         root = self._menu(path, variables)
         chosen = [value for value in defaults if "next_entry" not in value] or ["0"]
         names = [_expand(value, variables) for value in dict.fromkeys(chosen)]
@@ -120,7 +151,7 @@ class BootConfiguration:
             nodes = list(_resolve(root, name))
             unclear |= len(nodes) > 1
             for node in nodes:
-                found[BootEntry(f"{path}: {node.title}", node.arguments or "")] = None
+                found[_entry(path, node)] = None
         if not found:
             raise CouldNotDetermine(f"{path} has no entry that starts a Linux kernel")
         return NextBoot(tuple(found), f"{path} has default={' or '.join(names)!r}" if unclear else "")
@@ -143,6 +174,7 @@ class BootConfiguration:
             elif words and words[0].startswith("linux") and inside is not None and inside is not root:
                 if inside.arguments is None:
                     inside.arguments = _expand(" ".join(words[2:]), variables)
+                    inside.image = _expand(" ".join(words[1:2]), variables)
             elif words and words[0] == "blscfg" and inside is root:
                 root.children += self._loader_entries(variables)
         return root
@@ -155,8 +187,9 @@ class BootConfiguration:
                 pairs = [line.split(None, 1) for line in text.splitlines() if len(line.split(None, 1)) == 2]
                 options = " ".join(value for key, value in pairs if key == "options")
                 title = " ".join(value for key, value in pairs if key == "title")
+                image = " ".join(value for key, value in pairs if key == "linux")
                 name = path.rpartition("/")[2].removesuffix(".conf")
-                found.append(_Node(title or name, name, _expand(options, variables), sorted=True))
+                found.append(_Node(title or name, name, _expand(options, variables), image, sorted=True))
         return found
 
     def _systemd_boot(self, entries: list[_Node]) -> NextBoot:
@@ -165,7 +198,7 @@ class BootConfiguration:
         wanted = [e for e in entries if pattern and fnmatchcase(f"{e.id}.conf", pattern[1])]
         wanted = wanted or [e for e in entries if fnmatchcase(e.id, pattern[1] if pattern else "*")] or entries
         nodes = wanted if len(wanted) == 1 else _not_rescue(wanted)
-        found = tuple(BootEntry(f"boot entry {node.id}", node.arguments or "") for node in nodes)
+        found = tuple(BootEntry(f"boot entry {node.id}", node.arguments or "", node.image) for node in nodes)
         return NextBoot(found, "the loader chooses among several entries" if len(found) > 1 else "")
 
 
@@ -184,6 +217,18 @@ def _resolve(menu: _Node, name: str) -> Iterator[_Node]:
             yield from _resolve(node, rest)
         else:
             yield node
+
+
+def _leaves(menu: _Node) -> Iterator[_Node]:
+    for node in menu.children:
+        if node.arguments is None:
+            yield from _leaves(node)
+        else:
+            yield node
+
+
+def _entry(path: str, node: _Node) -> BootEntry:
+    return BootEntry(f"{path}: {node.title}", node.arguments or "", node.image)
 
 
 def _together(found: list[NextBoot]) -> NextBoot:

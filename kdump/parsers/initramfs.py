@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from ..verdict import CouldNotDetermine
 
+_RELEASE = re.compile(r"/lib/modules/([^/]+)/(?:.*\.ko(?:\.(?:xz|gz|zst))?|modules\.(?:dep|builtin))$")
 _MODULE = re.compile(r"([^/]+)\.ko(?:\.(?:xz|gz|zst))?")
+
+#: what dracut's squash module calls the image inside: squash/root.img up to 050, then squash-root.img, now by its file system
+SQUASH_IMAGES = ("squash/root.img", "squash-root.img", "squashfs-root.img", "erofs-root.img")
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,12 @@ class Initramfs:
         """Whether a module of that name is inside; dash and underscore are the same. Raises as :attr:`files` does."""
         return name.replace("-", "_") in self.modules
 
+    @property
+    def releases(self) -> frozenset[str]:
+        """The kernel releases whose modules are inside, squashed ones included as far as they could be listed."""
+        found = (_RELEASE.search(f"/{path}") for path in {**self.archive, **(self.squashed or {})})
+        return frozenset(match[1] for match in found if match)
+
     def has_program(self, name: str) -> bool:
         """Whether a file of that name (``makedumpfile``) is inside. Raises as :attr:`files` does."""
         return any(path.rpartition("/")[2] == name for path in self.files)
-
-    @property
-    def squash_image(self) -> int:
-        """Bytes of the squash or erofs image inside; 0 without one."""
-        return sum(size for path, size in self.archive.items() if path.endswith("-root.img"))

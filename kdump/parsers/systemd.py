@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,3 +67,22 @@ def last_start(lines: tuple[str, ...]) -> tuple[str, ...]:
     """The lines since systemd last started a unit: what an older attempt complained of may have been mended since."""
     starts = [number for number, line in enumerate(lines) if "systemd[1]: Starting " in line]
     return lines[starts[-1] :] if starts else lines
+
+
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800, "y": 31557600}
+
+
+def seconds(span: str) -> float:
+    """A time span as systemctl shows it (systemd.time(7)); 0 for none, and for "infinity".
+
+    >>> seconds("2min 30s")
+    150.0
+
+    Raises :class:`ValueError` for anything else.
+    """
+    if span in ("0", "infinity"):
+        return 0
+    parts = [re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d|w|month|y)", word) for word in span.split()]
+    if not parts or None in parts:
+        raise ValueError(f"{span!r} is no time span")
+    return float(sum(float(part[1]) * _SECONDS[part[2]] for part in parts if part))

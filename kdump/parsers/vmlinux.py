@@ -164,19 +164,12 @@ def read_front(front: ByteSource, compression: str) -> Vmlinux:
     return Vmlinux(header.machine, build_id, None, compression)
 
 
-def candidates(release: str, build_id: str | None = None) -> list[str]:
-    """Where the vmlinux of a kernel may lie: debuginfo packages of every flavour, a build tree, and by build-id."""
-    places = [
-        f"/usr/lib/debug/lib/modules/{release}/vmlinux",
-        f"/usr/lib/debug/usr/lib/modules/{release}/vmlinux",
-        f"/usr/lib/debug/boot/vmlinux-{release}",
-        f"/usr/lib/debug/boot/vmlinux-{release}.debug",
-        f"/usr/lib/debug/usr/lib/modules/{release}/vmlinux.debug",
-        f"/lib/modules/{release}/build/vmlinux",
-        f"/boot/vmlinux-{release}",
-        *(f"/boot/vmlinux-{release}.{ending}" for ending in ("gz", "xz", "zst")),
-        *(f"/usr/lib/modules/{release}/vmlinux{ending}" for ending in ("", ".gz", ".xz", ".zst")),
-    ]
-    if build_id and len(build_id) > 2:
-        places.append(f"/usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug")
-    return places
+def is_of(path: str, release: str) -> bool:
+    """Whether a path names the kernel that a vmlinux is of, as debuginfo packages and `make` install it.
+
+    >>> is_of("/usr/lib/debug/boot/vmlinux-6.1.0-9.debug", "6.1.0-9"), is_of("/boot/vmlinux-6.1.0-90", "6.1.0-9")
+    (True, False)
+    """
+    *folders, name = path.split("/")
+    stem = re.sub(r"(\.debug|\.gz|\.xz|\.zst)+$", "", name)
+    return stem == f"vmlinux-{release}" or (stem == "vmlinux" and release in folders)

@@ -6,10 +6,12 @@ report of each test; each report is a small pytest plugin that reads them.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from . import fleet_page, json_report, junit, nagios, prometheus, terminal, tolerance
 from . import html as html_page
-from . import json_report, junit, terminal
 from .circumstances import describe
 from .collector import Collector
 from .model import Run
@@ -17,9 +19,12 @@ from .model import Run
 __all__ = ["add_options", "register"]
 
 
-def add_options(group: pytest.OptionGroup) -> None:
+def add_options(group: pytest.OptionGroup, plugins: pytest.PytestPluginManager) -> None:
     """The command line options of the reports."""
+    plugins.register(nagios)
     json_report.add_options(group)
+    prometheus.add_options(group)
+    tolerance.add_options(group)
 
 
 def register(config: pytest.Config, run: Run) -> None:
@@ -29,12 +34,18 @@ def register(config: pytest.Config, run: Run) -> None:
     it should.
     """
     run.info = describe(config, run.info.started)
+    run.tolerance = config.option.allow_undetermined
     plugins = config.pluginmanager
+    if config.option.nagios and not config.option.collectonly:
+        nagios.take_over(config, run)
     plugins.register(Collector(config, run), "kdump-collector")
     plugins.register(terminal.Terminal(config, run), "kdump-terminal")
     plugins.register(junit.Properties(config), "kdump-junit")
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         if html_page.prepare(config):
             plugins.register(html_page.Page(config, run), "kdump-html")
-        if json_report.prepare(config):
-            plugins.register(json_report.Writer(config, run), "kdump-json")
+            plugins.register(fleet_page.Writer(run, fleet_page.beside(Path(config.option.htmlpath))), "kdump-fleet-page")
+        if (path := json_report.prepare(config)) is not None:
+            plugins.register(json_report.Writer(run, path), "kdump-json")
+        if (path := prometheus.prepare(config)) is not None:
+            plugins.register(prometheus.Writer(run, path), "kdump-prometheus")

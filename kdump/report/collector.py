@@ -12,7 +12,7 @@ import pytest
 from . import wire
 from .model import Finding, HostState, Run
 
-_KEY = "kdump_finding"
+_FINDING, _HOST = "kdump_finding", "kdump_host"
 
 
 def finding_of(report: object) -> Finding | None:
@@ -35,7 +35,8 @@ class Collector:
         if finding is not None:
             if hasattr(report, "node"):  # made by a worker of pytest-xdist
                 self._run.findings.append(finding)
-                self._run.hosts.setdefault(finding.host, HostState(finding.host))
+                host = getattr(report, "host_state", None) or self._run.hosts.get(finding.host)
+                self._run.hosts[finding.host] = host or HostState(finding.host)
         elif report.failed and report.when == "call":
             self._run.failures += 1
         elif report.failed:
@@ -53,19 +54,23 @@ class Collector:
         finding = finding_of(report)
         if finding is None:
             return (yield)
-        del report.finding
+        host = getattr(report, "host_state", None)
+        report.finding = report.host_state = None
         try:
             data = yield
         finally:
-            report.finding = finding
+            report.finding, report.host_state = finding, host
         if data is not None:
-            data[_KEY] = wire.to_data(finding)
+            data[_FINDING] = wire.to_data(finding)
+            if host is not None:
+                data[_HOST] = wire.host_to_data(host)
         return data
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_from_serializable(self, data: dict[str, Any]) -> Generator[None, Any, Any]:
-        carried = data.pop(_KEY, None)
+        carried, host = data.pop(_FINDING, None), data.pop(_HOST, None)
         report = yield
         if carried is not None and report is not None:
             report.finding = wire.from_data(carried)
+            report.host_state = wire.host_from_data(host) if host else None
         return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..transcript import Reading, sanitise
 
@@ -48,6 +49,7 @@ def excerpts(readings: Sequence[Reading], budget: int, lines: int = LINES) -> It
         yield made
 
 
+@lru_cache(256)  # several tests of a host rest on the same readings
 def _excerpt(reading: Reading, share: int, lines: int) -> Excerpt:
     command = _clip(reading.command, COLUMNS)
     errors, _ = _shorten(reading.errors, share // 4 + 120, 8)
@@ -82,7 +84,8 @@ def _fit(lines: Sequence[str], size: float) -> list[str]:
 
 def _clip(line: str, columns: int) -> str:
     # cut before cleaning: a line of a megabyte must not cost a megabyte of work
-    line = mask(sanitise(line[: columns * 2]))
+    line = sanitise(line[: columns * 2])
+    line = mask(line) if "://" in line else line
     return line if len(line) <= columns else f"{line[:columns]}…"
 
 

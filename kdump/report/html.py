@@ -15,19 +15,17 @@ import os
 import platform
 from collections.abc import Generator
 from enum import Enum
-from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
-import jinja2
 import pytest
 from pytest_metadata.plugin import metadata_key  # type: ignore[import-untyped]
 
 from .. import __version__
-from ..cause import Stage
-from . import excerpt
+from . import comparison, excerpt, fleet_page
 from .collector import finding_of
+from .markup import environment
 from .model import Answer, ExitStatus, Finding, HostState, Run, State
 from .terminal import complain
 
@@ -40,6 +38,8 @@ MOST_ROWS = 3000
 # Characters of evidence per row: enough for the configuration files and the journal's last words.
 EVIDENCE = 8192
 EVIDENCE_OF_GREEN = 3072
+# Of more hosts than these, the page lists those that are not healthy, and leaves the matrix to the fleet's page.
+MOST_HOSTS = 200
 # With so few hosts, the matrix has room for the causes' titles beside their ids.
 FEW_HOSTS = 6
 
@@ -95,37 +95,23 @@ def prepare(config: pytest.Config) -> bool:
     return True
 
 
-@cache
-def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(State=State, Answer=Answer, Stage=Stage)
-    environment.filters.update(is_link=_is_link)
-    return environment
-
-
-def _is_link(reference: str) -> bool:
-    return reference.startswith(("https://", "http://"))
-
-
 def summary(run: Run, rows_left_out: int = 0) -> str:
     """The report's top as markup: the verdict first, then the hosts, then the matrix."""
     reports = run.reports()
+    listed = reports if len(reports) <= MOST_HOSTS else [one for one in reports if one.answer is not Answer.WOULD_DUMP]
     return (
-        _templates()
+        environment()
         .get_template("summary.html")
         .render(
             run=run,
             reports=reports,
+            listed=listed[:MOST_HOSTS],
+            fleet_page=fleet_page.NAME,
             answers=run.answers(),
             counts=run.counts(),
             causes=run.causes(),
             matrix=run.matrix(),
+            comparisons=comparison.comparisons(run),
             few=len(reports) <= FEW_HOSTS,
             rows_left_out=rows_left_out,
         )
@@ -134,14 +120,14 @@ def summary(run: Run, rows_left_out: int = 0) -> str:
 
 def filters(run: Run) -> str:
     """The controls above the rows, and the page's script."""
-    return _templates().get_template("filters.html").render(run=run)
+    return environment().get_template("filters.html").render(run=run)
 
 
 def details(finding: Finding) -> str:
     """An unfolded row as markup."""
     budget = EVIDENCE_OF_GREEN if finding.state in (State.ABSENT, State.NOT_APPLICABLE) else EVIDENCE
     return (
-        _templates()
+        environment()
         .get_template("details.html")
         .render(finding=finding, evidence=list(excerpt.excerpts(finding.evidence, budget)), render=excerpt.render)
     )
@@ -158,14 +144,14 @@ def row(finding: Finding) -> list[str]:
         "cause": cause.id if cause else finding.check,
         "seen": finding.headline,
     }
-    shown = _templates().get_template("row.html").module
+    shown = environment().get_template("row.html").module
     cells = [_hidden("result", _OUTCOMES[finding.state]), _hidden("testId", finding.nodeid)]
     return cells + [_hidden(name, key) + str(getattr(shown, name)(finding)) for name, key in keys.items()]
 
 
 def row_of_dead(host: HostState) -> list[str]:
     """The cells of the one row of a host that was not reached."""
-    shown = _templates().get_template("row.html").module
+    shown = environment().get_template("row.html").module
     cells = {
         "verdict": (str(State.UNDETERMINED.order), str(shown.dead(host))),  # type: ignore[attr-defined]
         "host": (host.name, f'<td class="col-host">{escape(host.name)}</td>'),
@@ -210,16 +196,16 @@ class Page:
     def pytest_sessionstart(self) -> None:
         """Replace the environment, which lists what a CI server's variables hold, by what a reader needs."""
         asked = {str(key): str(value) for key, value in self._config.option.metadata}
-        environment = self._config.stash[metadata_key]
-        plugins = environment.get("Plugins", {})
-        environment.clear()
+        shown = self._config.stash[metadata_key]
+        plugins = shown.get("Plugins", {})
+        shown.clear()
         ours = {
             "kdump acceptance suite": __version__,
             "Controller": f"Python {platform.python_version()} on {platform.platform()}",
             "pytest": pytest.__version__,
             "Plugins": ", ".join(f"{name} {version}" for name, version in sorted(plugins.items())),
         }
-        environment.update({escape(key): escape(value) for key, value in {**ours, **asked}.items()})
+        shown.update({escape(key): escape(value) for key, value in {**ours, **asked}.items()})
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -272,6 +258,13 @@ class Page:
                 cells[:] = row_of_dead(self._run.hosts[finding.host])
             case Row.OF_FINDING:
                 cells[:] = row(finding)
+
+    def shows(self, finding: Finding) -> bool:
+        """Whether a finding has a row; if not, pytest-html need not hear of it. To be asked once per finding."""
+        if self._row(finding) is not Row.NONE:
+            return True
+        self._left_out += finding.host not in self._dead
+        return False
 
     def _row(self, finding: Finding) -> Row:
         """A dead host has one row, whatever the number of tests; of very large runs what is green is left out."""

@@ -4,14 +4,17 @@ that a reader must know of."""
 from __future__ import annotations
 
 import json
-import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from . import excerpt
-from .model import ExitStatus, Finding, HostReport, Run
+from .changes import Changes
+from .comparison import Change, comparisons
+from .files import checked_path, replace_file
+from .model import ExitStatus, Finding, HostReport, Run, Waiver
 from .terminal import complain
 
 FORMAT = "kdump-acceptance-report"
@@ -25,48 +28,25 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
 
 
-def prepare(config: pytest.Config) -> bool:
-    """Whether the report is asked for. Raises :class:`pytest.UsageError` when it cannot be written."""
-    asked = getattr(config.option, "verdicts_json", None)
-    if asked is None:
-        return False
-    path = _path(config)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise pytest.UsageError(f"--verdicts-json={asked}: cannot write there: {error.strerror}") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise pytest.UsageError(f"--verdicts-json={asked}: cannot write there: name a file in a folder of yours")
-    return True
-
-
-def _path(config: pytest.Config) -> Path:
-    return config.invocation_params.dir / Path(config.option.verdicts_json).expanduser()
+def prepare(config: pytest.Config) -> Path | None:
+    """Where the report goes, if it is asked for. Raises :class:`pytest.UsageError` when it cannot be written."""
+    return checked_path(config, "--verdicts-json", config.option.verdicts_json)
 
 
 class Writer:
     """Writes the file when the session ends, in one step: a reader never sees half of it."""
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
-        self._path = _path(config)
-        self._run = run
+    def __init__(self, run: Run, path: Path) -> None:
+        self._run, self._path = run, path
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         text = json.dumps(as_data(self._run, int(session.exitstatus)), indent=1, ensure_ascii=False) + "\n"
         try:
-            self._write(text)
+            replace_file(self._path, text)
         except OSError as error:
             session.exitstatus = ExitStatus.INTERNAL
             complain(session.config, f"the verdicts could not be written to {self._path}: {error.strerror}")
-
-    def _write(self, text: str) -> None:
-        if self._path.exists() and not self._path.is_file():  # a pipe or a terminal is not to be replaced
-            self._path.write_text(text, encoding="utf-8")
-            return
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self._path)
 
 
 def as_data(run: Run, exit_status: int) -> dict[str, Any]:
@@ -99,6 +79,25 @@ def as_data(run: Run, exit_status: int) -> dict[str, Any]:
             for cause in run.causes()
         },
         "hosts": [_host(report) for report in run.reports()],
+        "comparisons": [
+            {
+                "kernel": one.kernel,
+                "baseline": one.baseline,
+                **{change.name.lower(): one.causes(change) for change in Change if change is not Change.SAME},
+            }
+            for one in comparisons(run)
+        ],
+        "waivers": [
+            {
+                "cause": review.cause,
+                "hosts": list(review.hosts),
+                **_waiver(review.waiver),
+                "present_on": list(review.present_on),
+                "standing": review.standing.name.lower().replace("_", "-"),
+            }
+            for review in run.waivers
+        ],
+        "changes": run.changes and _changes(run.changes),
     }
 
 
@@ -113,6 +112,7 @@ def _host(report: HostReport) -> dict[str, Any]:
         "taken_at": report.host.taken_at or None,
         "kernel_release": report.host.kernel_release or None,
         "flavour": report.host.flavour or None,
+        "groups": list(report.host.groups),
         "first_failing": first.cause.id if first and first.cause else None,
         "findings": [_finding(finding) for finding in report.findings],
     }
@@ -127,8 +127,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "verdict": finding.verdict.value,
         "seen": finding.seen,
         "duration_seconds": round(finding.duration, 6),
-        "waiver": waiver
-        and {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()},
+        "waiver": waiver and _waiver(waiver),
         "evidence": [
             {
                 "command": one.command,
@@ -139,4 +138,25 @@ def _finding(finding: Finding) -> dict[str, Any]:
             }
             for one in excerpt.excerpts(finding.evidence, EVIDENCE)
         ],
+    }
+
+
+def _waiver(waiver: Waiver) -> dict[str, str]:
+    return {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()}
+
+
+def _changes(changes: Changes) -> dict[str, Any]:
+    def pairs(found: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+        return [{"host": host, "cause": cause} for host, cause in found]
+
+    return {
+        "since": changes.since.isoformat(timespec="seconds"),
+        "newly_present": pairs(changes.newly_present),
+        "fixed": pairs(changes.fixed),
+        "unseen": pairs(changes.unseen),
+        "flapping": pairs(changes.flapping),
+        "first_seen": list(changes.first_seen),
+        "gone": list(changes.gone),
+        "new_dumps": [asdict(dump) for dump in changes.new_dumps],
+        "trends": {trend.cause: list(trend.hosts) for trend in changes.trends},
     }

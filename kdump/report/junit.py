@@ -13,13 +13,14 @@ import pytest
 
 from . import excerpt
 from .collector import finding_of
-from .model import Finding
+from .model import Finding, State
 
 EVIDENCE = 4096  # characters per test case
+MOST_WITH_EVIDENCE = 3000  # test cases; in larger files, which pytest keeps in memory, healthy ones go without
 
 
-def properties(finding: Finding) -> list[tuple[str, str]]:
-    """The properties of a finding, in a stable order."""
+def properties(finding: Finding, *, evidence: bool = True) -> list[tuple[str, str]]:
+    """The properties of a finding, in a stable order; ``evidence`` is nine tenths of the file's size."""
     cause = finding.cause
     named = [("host", finding.host), ("verdict", finding.verdict.value), ("check", finding.check)]
     if cause is not None:
@@ -28,6 +29,8 @@ def properties(finding: Finding) -> list[tuple[str, str]]:
     if finding.waiver is not None:
         waiver = finding.waiver
         named += [("waiver", f"{waiver.justification} ({waiver.owner}, until {waiver.expires.isoformat()})")]
+    if not evidence:
+        return named
     shown = "\n".join(map(excerpt.render, excerpt.excerpts(finding.evidence, EVIDENCE)))
     return [*named, ("evidence", shown)]
 
@@ -37,11 +40,16 @@ class Properties:
 
     def __init__(self, config: pytest.Config) -> None:
         self._wanted = bool(getattr(config.option, "xmlpath", None))
+        self._large = False
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._large = len(session.items) > MOST_WITH_EVIDENCE
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         report = yield
         finding = finding_of(report)
         if self._wanted and finding is not None:
-            item.user_properties += properties(finding)
+            healthy = finding.state in (State.ABSENT, State.NOT_APPLICABLE)
+            item.user_properties += properties(finding, evidence=not (self._large and healthy))
         return report

@@ -8,10 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
 
-from ..cause import Cause, Severity, Stage
+from ..cause import SYMPTOM, Cause, Severity, Stage
 from ..transcript import Reading
 from ..verdict import Verdict
+from .tolerance import NONE_TOLERATED, Tolerance
+
+if TYPE_CHECKING:
+    from .changes import Changes
 
 
 class ExitStatus(IntEnum):
@@ -35,6 +40,26 @@ class Waiver:
     justification: str
     owner: str
     expires: date
+
+
+class WaiverStanding(Enum):
+    """How a waiver stands after a run, first what somebody must look at."""
+
+    EXPIRED = "expired: the cause counts again"
+    EXPIRES_SOON = "expires within two weeks"
+    NOT_NEEDED = "no longer needed: the cause is present on none of its hosts"
+    IN_FORCE = "in force"
+
+
+@dataclass(frozen=True)
+class WaiverReview:
+    """An entry of the waiver file after a run. ``hosts``: its patterns; ``present_on``: where the cause is present."""
+
+    cause: str
+    hosts: tuple[str, ...]
+    waiver: Waiver
+    present_on: tuple[str, ...]
+    standing: WaiverStanding
 
 
 class State(Enum):
@@ -108,7 +133,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class HostState:
-    """How a host was met. ``problem``: one sentence when it could not be asked. ``taken_at``: ISO 8601, by its clock."""
+    """How a host was met. ``problem``: one sentence when it could not be asked. ``taken_at``: ISO 8601, by its clock.
+    ``groups``: those of the Ansible inventory that it came from."""
 
     name: str
     reached: bool = True
@@ -116,6 +142,9 @@ class HostState:
     taken_at: str = ""
     kernel_release: str = ""
     flavour: str = ""
+    groups: tuple[str, ...] = ()
+    #: not a host as it runs, but a kernel that is installed there or lies in a folder: nothing proves that it dumps
+    kernel_at_rest: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,13 +166,18 @@ class Answer(Enum):
     WOULD_DUMP_BADLY = "would dump, but not usably"
     UNREACHABLE = "unreachable"
     UNDETERMINED = "could not determine"
+    NOTHING_AGAINST = "nothing found against it"
     WOULD_DUMP = "would dump"
     NOTHING_JUDGED = "nothing was judged"
 
     @property
     def of_hosts(self) -> str:
         """The answer as one says it of a number of hosts."""
-        passive = {Answer.UNDETERMINED: "could not be determined", Answer.NOTHING_JUDGED: "not judged"}
+        passive = {
+            Answer.UNDETERMINED: "could not be determined",
+            Answer.NOTHING_AGAINST: "with nothing found against the kernel",
+            Answer.NOTHING_JUDGED: "not judged",
+        }
         return passive.get(self, self.value)
 
     @property
@@ -152,6 +186,7 @@ class Answer(Enum):
         return {
             Answer.WOULD_NOT_DUMP: State.PRESENT,
             Answer.WOULD_DUMP_BADLY: State.PRESENT,
+            Answer.NOTHING_AGAINST: State.ABSENT,
             Answer.WOULD_DUMP: State.ABSENT,
         }.get(self, State.UNDETERMINED)
 
@@ -174,13 +209,23 @@ class HostReport:
         states = {finding.state for finding in self.findings}
         if State.UNDETERMINED in states:
             return Answer.UNDETERMINED
-        return Answer.WOULD_DUMP if states & {State.ABSENT, State.WAIVED} else Answer.NOTHING_JUDGED
+        if not states & {State.ABSENT, State.WAIVED}:
+            return Answer.NOTHING_JUDGED
+        return Answer.NOTHING_AGAINST if self.host.kernel_at_rest else Answer.WOULD_DUMP
 
     @property
     def first_failing(self) -> Finding | None:
-        """The present cause that bites first in a dump's life; within a stage the one that loses most."""
-        present = [finding for finding in self.findings if finding.state is State.PRESENT]
-        return min(present, key=_place, default=None)
+        """The present cause that bites first in a dump's life; within a stage the one that loses most.
+
+        A finding that says itself which cause is behind it (a service's log names it) yields to that cause's own, and one
+        that only shows that something is wrong yields to a cause of its stage.
+        """
+        present = sorted((finding for finding in self.findings if finding.state is State.PRESENT), key=_place)
+        if not present:
+            return None
+        symptoms = [finding for finding in present if finding.cause and finding.cause.id == SYMPTOM]
+        causes = (finding for finding in present if present[0] in symptoms and _explains(finding, symptoms))
+        return next(causes, present[0])
 
     @property
     def first_undetermined(self) -> Finding | None:
@@ -255,6 +300,15 @@ def causes_of(findings: Iterable[Finding]) -> list[Cause]:
     return sorted(found.values(), key=lambda cause: cause.stage.order)
 
 
+def _explains(finding: Finding, symptoms: list[Finding]) -> bool:
+    """Whether the finding's cause is behind these symptoms: one of their stage, or one that a service's log names."""
+    cause = finding.cause
+    if cause is None or cause.id == SYMPTOM:
+        return False
+    stages = {symptom.cause.stage for symptom in symptoms if symptom.cause}
+    return cause.stage in stages or any(f"names {cause.id}:" in symptom.seen for symptom in symptoms)
+
+
 def _place(finding: Finding) -> tuple[int, int]:
     if finding.cause is None:
         return len(Stage), 0
@@ -273,6 +327,11 @@ class Run:
     findings: list[Finding] = field(default_factory=list)
     failures: int = 0
     errors: int = 0
+    waivers: list[WaiverReview] = field(default_factory=list)
+    tolerance: Tolerance = NONE_TOLERATED
+    #: names of hosts that are to be compared: the one under judgement, and its baseline
+    compared: list[tuple[str, str]] = field(default_factory=list)
+    changes: Changes | None = None
 
     def reports(self) -> list[HostReport]:
         """One report per host, in the order of :attr:`hosts`."""
@@ -306,13 +365,16 @@ class Run:
     def exit_status(self, pytest_status: int) -> int:
         """The run's exit status, from what was found and from pytest's own."""
         if pytest_status == _PYTEST_NOTHING_COLLECTED:
-            return ExitStatus.USAGE
+            if not self.findings:  # a resumed run may have nothing left to do
+                return ExitStatus.USAGE
+            pytest_status = ExitStatus.HEALTHY
         if pytest_status not in (ExitStatus.HEALTHY, ExitStatus.PRESENT):
             return pytest_status
         counted = self.counts()
         if counted[State.PRESENT] or self.failures:
             return ExitStatus.PRESENT
-        unreached = any(not host.reached for host in self.hosts.values())
-        if counted[State.UNDETERMINED] or self.errors or unreached or pytest_status:
+        unknown = {finding.host for finding in self.findings if finding.state is State.UNDETERMINED}
+        unknown |= {name for name, host in self.hosts.items() if not host.reached}
+        if self.errors or not self.tolerance.allows(len(unknown), len(self.hosts)) or (pytest_status and not unknown):
             return ExitStatus.INCOMPLETE
         return ExitStatus.HEALTHY

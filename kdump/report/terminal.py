@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from ..hosts import host_name
 from ..transcript import sanitise
 from .collector import finding_of
-from .model import Answer, Finding, HostReport, Run, State, causes_of
+from .comparison import Change, Comparison, comparisons
+from .model import Answer, Finding, HostReport, Run, State, WaiverReview, WaiverStanding, causes_of
 
 LETTERS = {
     State.PRESENT: ("P", {"red": True, "bold": True}),
@@ -34,6 +36,7 @@ class Terminal:
         self._config, self._run = config, run
         self._names_width = 0
         self._named = ""
+        self._a_fleet = False
 
     @property
     def _reporter(self) -> TerminalReporter | None:
@@ -43,20 +46,25 @@ class Terminal:
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
-    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    ) -> tuple[str, str, str | tuple[str, dict[str, bool]]] | None:
         finding = finding_of(report)
         if finding is None:
             return None
         letter, markup = LETTERS[finding.state]
+        if self._a_fleet:
+            return finding.state.value, "", ""
         return finding.state.value, letter, (finding.state.value.upper(), markup)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Lead the letters by the host's name instead of the file's, as long as that reads as a table."""
         reporter = self._reporter
-        names = {_host_of(item) for item in session.items}
-        if reporter is None or reporter.verbosity != 0 or self._config.option.collectonly or "" in names:
+        names = {host_name(item) for item in session.items}
+        if reporter is None or reporter.verbosity > 0 or self._config.option.collectonly or "" in names:
             return
-        if 0 < len(names) <= FEW:
+        self._a_fleet = len(names) > FEW  # a line for each of its hosts stands at the end: letters would be thousands
+        if self._a_fleet:
+            reporter.showfspath = False
+        elif names and reporter.verbosity == 0:
             self._names_width = max(map(len, names))
             reporter.showfspath = False
             reporter.write_line(LEGEND)
@@ -88,6 +96,13 @@ class Terminal:
         else:
             terminalreporter.ensure_newline()
         _write(terminalreporter, hosts(reports, everyone=few or verbosity > 0))
+        for compared in comparisons(self._run) if verbosity >= 0 else ():
+            terminalreporter.section("kernels")
+            _write(terminalreporter, side_by_side(compared))
+        _write(terminalreporter, waivers(self._run.waivers))
+        if self._run.changes is not None:
+            terminalreporter.section(f"since {self._run.changes.since:%Y-%m-%d %H:%M}")
+            _write(terminalreporter, ((line, {}) for line in self._run.changes.lines() or ["nothing changed"]))
 
 
 def hosts(reports: list[HostReport], *, everyone: bool) -> Iterator[Line]:
@@ -99,6 +114,14 @@ def hosts(reports: list[HostReport], *, everyone: bool) -> Iterator[Line]:
     if len(named) < len(reports):
         others = "other hosts" if named else "hosts"
         yield f"{len(reports) - len(named)} {others} {Answer.WOULD_DUMP.value}", _MARKUP[State.ABSENT]
+
+
+def waivers(reviews: Iterable[WaiverReview]) -> Iterator[Line]:
+    """The waivers that somebody must look at."""
+    for review in reviews:
+        if review.standing is not WaiverStanding.IN_FORCE:
+            who = f"{review.cause} on {', '.join(review.hosts)} ({review.waiver.owner}, until {review.waiver.expires})"
+            yield f"waiver: {who}: {review.standing.value}", LETTERS[State.UNDETERMINED][1]
 
 
 def details(report: HostReport, width: int, *, reasons: bool) -> Iterator[Line]:
@@ -118,7 +141,8 @@ def details(report: HostReport, width: int, *, reasons: bool) -> Iterator[Line]:
                     yield from _wrapped(finding.headline, width)
                     yield from _wrapped(finding.details, width)
                     if finding.waiver is not None:
-                        yield from _wrapped(f"waived: {finding.waiver.justification}", width)
+                        waiver = finding.waiver
+                        yield from _wrapped(f"waived until {waiver.expires} ({waiver.owner}): {waiver.justification}", width)
             yield from _wrapped(f"Fix: {' '.join(cause.remediation.split())}", width)
             yield from ((f"    {reference}", {}) for reference in cause.references[:1])
         for finding in found:
@@ -149,6 +173,19 @@ def _wrapped(text: str, width: int, most: int = 30) -> Iterator[Line]:
         yield f"    … {len(lines) - most} more lines: see the HTML report", {}
 
 
+def side_by_side(compared: Comparison) -> Iterator[Line]:
+    """A kernel and its baseline, cause by cause."""
+    yield f"{compared.kernel} against {compared.baseline}: {compared.summary}", {"bold": True}
+    width = max((len(row.cause) for row in compared.rows), default=0)
+    column = max(len(state.value) for state in State)
+    for row in compared.rows:
+        cells = "  ".join(f"{state.value if state else '-':<{column}}" for state in (row.kernel, row.baseline))
+        markup = (
+            LETTERS[row.kernel][1] if row.kernel and row.change in (Change.NEW, Change.PERHAPS_NEW, Change.NEWLY_UNKNOWN) else {}
+        )
+        yield f"  {row.cause:<{width}}  {cells}  {row.change.value}".rstrip(), markup
+
+
 _MARKUP = {state: {key: on for key, on in LETTERS[state][1].items() if key != "bold"} for state in State}
 
 
@@ -163,8 +200,3 @@ def complain(config: pytest.Config, sentence: str) -> None:
 def _write(reporter: TerminalReporter, lines: Iterable[Line]) -> None:
     for line, markup in lines:
         reporter.write_line(sanitise(line), **markup)
-
-
-def _host_of(item: pytest.Item) -> str:
-    callspec = getattr(item, "callspec", None)
-    return str(getattr(callspec.params.get("target"), "name", "")) if callspec else ""

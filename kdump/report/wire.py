@@ -1,18 +1,41 @@
-"""Findings on their way between processes: pytest's report serialisation carries plain data only."""
+"""Findings as plain data: on their way between processes, and in the history."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 from ..cause import Cause, Severity, Stage
 from ..transcript import Reading
 from ..verdict import Verdict
-from .model import Finding, Waiver
+from .model import Finding, HostState, Waiver
 
 
-def to_data(finding: Finding) -> dict[str, Any]:
-    """A finding as dicts, lists, strings and numbers."""
+def cause_to_data(cause: Cause) -> dict[str, Any]:
+    """A cause as dicts, lists and strings."""
+    return {**asdict(cause), "stage": cause.stage.value, "severity": cause.severity.value, "references": list(cause.references)}
+
+
+def cause_from_data(data: Mapping[str, Any]) -> Cause:
+    """The cause that :func:`cause_to_data` wrote."""
+    enums = {"stage": Stage(data["stage"]), "severity": Severity(data["severity"])}
+    return Cause(**{**data, **enums, "references": tuple(data["references"])})
+
+
+def host_to_data(host: HostState) -> dict[str, Any]:
+    """How a host was met, as a dict of strings, booleans and lists."""
+    return {**asdict(host), "groups": list(host.groups)}
+
+
+def host_from_data(data: Mapping[str, Any]) -> HostState:
+    """The state that :func:`host_to_data` wrote."""
+    return HostState(**{**data, "groups": tuple(data["groups"])})
+
+
+def to_data(finding: Finding, *, whole: bool = True) -> dict[str, Any]:
+    """A finding as dicts, lists, strings and numbers; without ``whole`` its cause and evidence are named, not held."""
     cause, waiver = finding.cause, finding.waiver
     return {
         "host": finding.host,
@@ -20,44 +43,30 @@ def to_data(finding: Finding) -> dict[str, Any]:
         "check": finding.check,
         "verdict": finding.verdict.value,
         "seen": finding.seen,
-        "evidence": [[one.command, one.text, one.errors, one.status] for one in finding.evidence],
+        "evidence": [[one.command, one.text, one.errors, one.status] if whole else one.command for one in finding.evidence],
         "duration": finding.duration,
-        "cause": None
-        if cause is None
-        else {
-            "id": cause.id,
-            "stage": cause.stage.value,
-            "severity": cause.severity.value,
-            "remediation": cause.remediation,
-            "references": list(cause.references),
-            "title": cause.title,
-            "explanation": cause.explanation,
-        },
-        "waiver": None
-        if waiver is None
-        else {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()},
+        "cause": cause and (cause_to_data(cause) if whole else cause.id),
+        "waiver": waiver
+        and {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()},
     }
 
 
-def from_data(data: dict[str, Any]) -> Finding:
-    """The finding that :func:`to_data` wrote."""
+def from_data(
+    data: Mapping[str, Any], causes: Mapping[str, Cause] | None = None, readings: Mapping[str, Reading] | None = None
+) -> Finding:
+    """The finding that :func:`to_data` wrote; of one that is not whole, ``causes`` and ``readings`` hold what it names."""
     cause, waiver = data["cause"], data["waiver"]
+    evidence = data["evidence"]
     return Finding(
         host=data["host"],
         nodeid=data["nodeid"],
         check=data["check"],
         verdict=Verdict(data["verdict"]),
         seen=data["seen"],
-        evidence=tuple(Reading(*one) for one in data["evidence"]),
+        evidence=tuple(readings[one] for one in evidence if one in readings)
+        if readings is not None
+        else tuple(Reading(*one) for one in evidence),
         duration=data["duration"],
-        cause=cause
-        and Cause(
-            **{
-                **cause,
-                "stage": Stage(cause["stage"]),
-                "severity": Severity(cause["severity"]),
-                "references": tuple(cause["references"]),
-            }
-        ),
+        cause=cause and (causes[cause] if causes is not None else cause_from_data(cause)),
         waiver=waiver and Waiver(waiver["justification"], waiver["owner"], date.fromisoformat(waiver["expires"])),
     )

@@ -64,6 +64,7 @@ class Sshd:
         extra: str = "",
         first: str = "",
         host_keys: tuple[str, ...] = ("ed25519", "ecdsa", "rsa"),
+        listen: str = "127.0.0.1",
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ class Sshd:
         lines = [
             first,  # the first value of a keyword is the one that counts
             f"Port {self.port}",
-            "ListenAddress 127.0.0.1",
+            f"ListenAddress {listen}",
             *(f"HostKey {key}" for key in self.host_keys),
             f"AuthorizedKeysFile {folder}/authorized_keys",
             "StrictModes no",

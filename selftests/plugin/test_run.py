@@ -1,6 +1,11 @@
 """The plugin as an operator meets it: outcomes, exit statuses, what is refused, one probe per host."""
 
+import json
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatch
+
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from kdump.transcript import Reading, Transcript
 
@@ -135,3 +140,101 @@ def test_record_replays(suite, pytester):
     assert suite("bad", options=["--record=saved"]).ret == 1
     (saved,) = pytester.path.joinpath("saved").iterdir()
     assert suite(f"recording://{saved}").ret == 1
+
+
+WAIVER = """
+- cause: something-broken
+  hosts: [bad]
+  justification: a spare machine
+  owner: ops
+  expires: {expires}
+"""
+
+
+def test_a_waived_cause_is_shown_and_does_not_count(suite, pytester):
+    expires = datetime.now(UTC).date() + timedelta(60)
+    pytester.path.joinpath("waivers.yml").write_text(WAIVER.format(expires=expires))
+    result = suite("bad", options=["--waivers=waivers.yml", "--junitxml=junit.xml", "--verdicts-json=verdicts.json"])
+    assert result.ret == 0
+    assert f"waived until {expires} (ops): a spare machine" in result.stdout.str()
+    assert 'type="pytest.xfail"' in pytester.path.joinpath("junit.xml").read_text()
+    written = json.loads(pytester.path.joinpath("verdicts.json").read_text())
+    assert written["counts"]["present, waived"] == 2
+    assert written["waivers"][0]["standing"] == "in-force"
+
+
+def test_an_expired_waiver_says_so_and_the_cause_counts_again(suite, pytester):
+    pytester.path.joinpath("waivers.yml").write_text(WAIVER.format(expires="2020-01-01"))
+    result = suite("bad", options=["--waivers=waivers.yml"])
+    assert result.ret == 1
+    assert "until 2020-01-01): expired" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [("bad", "bed", "waivers.yml:2: 'bed' matches no host"), ("broken", "brokn", "did you mean 'something-broken'?")],
+)
+def test_unusable_waivers_end_before_anything_else(suite, pytester, old, new, words):
+    pytester.path.joinpath("waivers.yml").write_text(WAIVER.format(expires="2020-01-01").replace(old, new))
+    result = suite("bad", options=["--waivers=waivers.yml", "--record=saved"])
+    assert result.ret == 4
+    assert words in result.stdout.str() + result.stderr.str()
+    assert not pytester.path.joinpath("saved").exists()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "hosts", "status"),
+    [
+        ("1", ["good", "denied"], 0),
+        ("50%", ["good", "denied"], 0),
+        ("49%", ["good", "denied"], 6),
+        ("1", ["bad", "denied"], 1),
+        ("many", ["good"], 4),
+        ("101%", ["good"], 4),
+    ],
+)
+def test_undetermined_hosts_may_be_allowed(suite, allowed, hosts, status):
+    assert suite(*hosts, options=[f"--allow-undetermined={allowed}"]).ret == status
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status", "line"),
+    [
+        (["good"], 0, "KDUMP OK - 1 host would dump | would_not_dump=0;;;0;1 *"),
+        (["good", "bad"], 2, "KDUMP CRITICAL - 1 host would not dump (bad), 1 host would dump | would_not_dump=1;;;0;2 *"),
+        (["denied"], 3, "KDUMP UNKNOWN - 1 host could not be determined (denied) |*"),
+        (["good", "nosuch"], 3, "KDUMP UNKNOWN - recording://nosuch.transcript: there is no such recording"),
+    ],
+)
+def test_nagios_line_comes_first_and_alone(suite, hosts, status, line):
+    result = suite(*hosts, options=["--nagios"])
+    assert result.ret == status
+    assert fnmatch(result.outlines[0], line)
+    assert all("=" * 10 not in one for one in result.outlines)
+
+
+def test_nagios_warns_of_a_dump_that_cannot_be_used(suite, pytester):
+    pytester.makepyfile(test_something=SUITE.replace("NO_VMCORE", "UNREADABLE_VMCORE"))
+    assert suite("bad", options=["--nagios"]).ret == 1
+
+
+def test_nagios_says_unknown_where_a_file_cannot_be_collected(suite, pytester):
+    pytester.makepyfile(test_broken="import nothing_of_this_name")
+    result = suite("good", options=["--nagios"])
+    assert result.ret == 3
+    assert result.outlines[0].startswith("KDUMP UNKNOWN")
+
+
+def test_prometheus_file(suite, pytester):
+    suite("good", "bad", "denied", options=["--prometheus=out/kdump.prom"])
+    families = text_string_to_metric_families(pytester.path.joinpath("out", "kdump.prom").read_text())
+    samples = {
+        (one.name.removeprefix("kdump_acceptance_"), *sorted(one.labels.values())): one.value
+        for family in families
+        for one in family.samples
+    }
+    assert samples["hosts", "would not dump"] == 1
+    assert samples["host_answer", "could not determine", "denied"] == 1
+    assert samples["cause_present", "bad", "false", "load", "no vmcore", "something-broken"] == 1
+    assert samples["cause_hosts", "load", "present", "something-broken"] == 1
+    assert samples["run_exit_status",] == 1

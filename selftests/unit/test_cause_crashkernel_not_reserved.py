@@ -148,6 +148,9 @@ def test_what_cannot_be_known_is_said() -> None:
         host(uid="1000").get("reserved_range")
     with pytest.raises(NotApplicable, match="CONFIG_KEXEC_CORE"):
         host(size=None).get("reservation")
+    xen = "cat /proc/xen/capabilities"
+    with pytest.raises(CouldNotDetermine, match="hypervisor"):
+        host(size="0", extra={xen: Reading(xen, "control_d", "", 0)}).get("reservation")
     with pytest.raises(NotApplicable, match="of its own accord"):
         host("ro crashkernel=auto").get("requested_size")
     with pytest.raises(NotApplicable, match="firmware-assisted"):

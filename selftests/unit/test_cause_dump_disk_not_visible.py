@@ -1,82 +1,223 @@
-"""2.4: drivers, names, mounts and room of the dump disk."""
+"""2.4: drivers, names, mounts and room of the dump disk, and the way to a dump target on the network."""
 
 import pytest
 
+from kdump.fact import UID
+from kdump.transcript import Reading
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, missing, says
 
 FILE = "dump_disk_not_visible"
-STORAGE = "mount 254:0 /dev/vda ext4 rw,relatime /\nspace {space}\nlayer vda -\ndriver virtio_blk virtio_blk\ndriver virtio-pci -"
-LISTING = "image 1 1 /i\nfile 1 lib/{}.ko\nfile 1 lib/ext4.ko\ntotal 10 10 1"
+ABSENT, PRESENT, UNKNOWN, NA = Verdict.ABSENT, Verdict.PRESENT, Verdict.UNDETERMINED, Verdict.NOT_APPLICABLE
+DISK = "layer vda -\ndriver virtio_blk virtio_blk\ndriver virtio-pci -"
+
+
+def storage(fact="dump_storage", below=DISK, mount="254:0 /dev/vda ext4 rw,relatime /", space="4000000 1000", folder=""):
+    lines = [f"mount {mount}", *([f"space {space}"] if space else []), *([f"folder {folder}"] if folder else []), below]
+    return says(fact, "\n".join(lines))
+
+
+def image(*files):
+    listed = "".join(f"file 1 {name}\n" for name in files)
+    return says("initramfs", f"image 1 1 /i\n{listed}total 10 10 1")
+
+
+def kexec(arguments):
+    return says("kexec_command", f'/sbin/kexec -p --command-line="{arguments}" /vmlinuz')
+
+
 HEALTHY = [
+    Reading(UID, "0", "", 0),
     says("kdump_userspace", "/usr/sbin/kdump-config"),
     says("kdump_tools_defaults", "USE_KDUMP=1"),
-    says("initramfs", LISTING.format("virtio_blk")),
+    says("kernel_release", "1"),
+    says("capture_release", "1"),
+    image("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko"),
     says("built_in_modules", "kernel/drivers/virtio/virtio_pci.ko"),
-    says("root_storage", STORAGE.format(space=4000000)),
-    says("dump_storage", STORAGE.format(space=4000000)),
+    storage("root_storage"),
+    storage(folder="/var/crash"),
     says("fstab_lines", "UUID=aa / ext4 defaults 0 1"),
-    says("device_names", "/dev/disk/by-uuid/aa"),
-    says("kexec_command", '/sbin/kexec -p --command-line="root=UUID=aa ro" /vmlinuz'),
+    says("mounted", "/dev/vda /"),
+    says("block_devices", "/dev/vda vda\n/dev/vdb vdb\n/dev/disk/by-uuid/aa vda\n/dev/disk/by-uuid/cc vdb"),
+    kexec("root=UUID=aa ro"),
     says("cmdline", "root=UUID=aa ro"),
-    says("meminfo", "MemTotal: 1000000 kB\nSlab: 40000 kB"),
+    says("meminfo", "MemTotal: 1000000 kB\nMemFree: 500000 kB\nCached: 200000 kB\nAnonPages: 90000 kB\nSlab: 40000 kB"),
+    says("initramfs_texts", "--force --mount '/dev/disk/by-uuid/aa /kdumproot ext4 rw'"),
+    says("network_path"),
 ]
-LOST = "UUID=bb /var/crash ext4 nofail 0 2"
+KDUMPCTL = [says("kdump_userspace", "/usr/bin/kdumpctl"), missing("kdump_conf_target"), missing("kdump_sysconfig")]
+SUSE = [says("kdump_userspace", "/usr/sbin/kdumptool"), says("kdump_sysconfig", "KDUMP_SAVEDIR=/var/crash")]
+DRIVERS = "drivers_of_the_disk_are_in_the_kdump_initramfs"
+MEANT = "dumps_go_to_the_disk_that_was_meant"
+NAMED = "devices_named_to_the_capture_kernel_exist"
+BUILT = "kdump_initramfs_was_built_for_the_disk"
+WRITTEN = "dump_can_be_written"
+MDRAID = "layer md0 raid5\n" + DISK
+LVM_THIN = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-tpool vg-pool-tpool\n" + DISK
+CRYPT = "layer dm-0 CRYPT-LUKS2-ab-luks luks\n" + DISK
+FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
 
 
 @pytest.mark.parametrize(
-    ("test", "reading", "verdict"),
+    ("test", "readings", "verdict"),
     [
-        ("drivers_of_the_disk_are_in_the_kdump_initramfs", None, Verdict.ABSENT),
-        ("drivers_of_the_disk_are_in_the_kdump_initramfs", says("initramfs", LISTING.format("nvme")), Verdict.PRESENT),
-        ("drivers_of_the_disk_are_in_the_kdump_initramfs", denied("initramfs"), Verdict.UNDETERMINED),
+        (DRIVERS, [], ABSENT),
+        (DRIVERS, [image("lib/modules/1/nvme.ko", "lib/modules/1/ext4.ko")], PRESENT),
+        (DRIVERS, [image("lib/modules/2/virtio_blk.ko", "lib/modules/2/ext4.ko")], PRESENT),
+        (DRIVERS, [kexec("root=UUID=aa module_blacklist=foo,virtio-blk")], PRESENT),
+        (DRIVERS, [denied("initramfs")], UNKNOWN),
+        (DRIVERS, [says("initramfs", "image 1 1 /i\nfile 1 squash-root.img\ntotal 10 10 1\nsquashed unlisted")], UNKNOWN),
+        (DRIVERS, [storage("root_storage", "", "0:40 overlay overlay rw /")], UNKNOWN),
+        # an ext3 file system is ext4's, a RAID 5 raid456's
+        (DRIVERS, [storage("root_storage", mount="254:0 /dev/vda ext3 rw /")], ABSENT),
+        (DRIVERS, [storage("root_storage", MDRAID), image(*FILES, "lib/modules/1/raid456.ko", "sbin/mdadm")], ABSENT),
+        (DRIVERS, [storage("root_storage", MDRAID), image(*FILES, "lib/modules/1/raid456.ko")], PRESENT),
+        (DRIVERS, [storage("root_storage", LVM_THIN), image(*FILES, "x/dm-mod.ko", "sbin/lvm")], PRESENT),
+        (DRIVERS, [storage("root_storage", LVM_THIN), image(*FILES, "x/dm-mod.ko", "x/dm-thin-pool.ko", "sbin/lvm")], ABSENT),
+        (MEANT, [], ABSENT),
+        (MEANT, [says("fstab_lines", "UUID=bb /var/crash ext4 nofail 0 2")], PRESENT),
+        (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2"), storage(folder="/srv/crash")], PRESENT),
+        (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2")], ABSENT),
+        (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4 noauto 0 2")], ABSENT),
+        # mounted, but another disk; or one whose name is gone
+        (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4"), says("mounted", "/dev/vda /var/crash")], PRESENT),
+        (MEANT, [says("fstab_lines", "UUID=dd /var/crash ext4"), says("mounted", "/dev/vdb /var/crash")], PRESENT),
+        (MEANT, [says("fstab_lines", 'UUID="cc" /var/crash ext4'), says("mounted", "/dev/vdb /var/crash")], ABSENT),
+        (MEANT, [says("fstab_lines", "UUID=cc /var/crash btrfs"), says("mounted", "/dev/vda /var/crash")], ABSENT),
+        # a bind mount of a folder whose own disk is not mounted
         (
-            "drivers_of_the_disk_are_in_the_kdump_initramfs",
-            says("initramfs", LISTING.format("nvme") + "\nsquashed unlisted"),
-            Verdict.UNDETERMINED,
+            MEANT,
+            [says("fstab_lines", "UUID=cc /data ext4\n/data/c /var/crash none bind"), says("mounted", "/dev/vda /var/crash")],
+            PRESENT,
+        ),
+        # without udev there are no persistent names: their lack says nothing
+        (
+            MEANT,
+            [
+                says("fstab_lines", "UUID=cc /var/crash ext4"),
+                says("mounted", "/dev/vdb /var/crash"),
+                says("block_devices", "/dev/vdb vdb"),
+            ],
+            ABSENT,
         ),
         (
-            "drivers_of_the_disk_are_in_the_kdump_initramfs",
-            says("root_storage", "mount 0:40 overlay overlay rw /\nspace 4000000"),
-            Verdict.UNDETERMINED,
+            MEANT,
+            [
+                says("fstab_lines", "UUID=cc /var/crash ext4 noauto,x-systemd.automount"),
+                says("mounted", "systemd-1 /var/crash"),
+                storage(mount="0:40 systemd-1 autofs rw /var/crash", space="", below="", folder="/var/crash"),
+            ],
+            UNKNOWN,
         ),
-        ("dumps_go_to_the_disk_that_was_meant", None, Verdict.ABSENT),
-        ("dumps_go_to_the_disk_that_was_meant", says("fstab_lines", LOST), Verdict.PRESENT),
-        ("dumps_go_to_the_disk_that_was_meant", missing("fstab_lines"), Verdict.ABSENT),
-        ("dumps_go_to_the_disk_that_was_meant", denied("dump_storage"), Verdict.UNDETERMINED),
-        ("devices_named_to_the_capture_kernel_exist", None, Verdict.ABSENT),
-        (
-            "devices_named_to_the_capture_kernel_exist",
-            says("kexec_command", '/sbin/kexec -p --command-line="root=UUID=cc ro" /vmlinuz'),
-            Verdict.PRESENT,
-        ),
-        ("devices_named_to_the_capture_kernel_exist", denied("device_names"), Verdict.UNDETERMINED),
-        (
-            "devices_named_to_the_capture_kernel_exist",
-            says("kexec_command", '/sbin/kexec -p --command-line="root=/dev/vda ro" /vmlinuz'),
-            Verdict.NOT_APPLICABLE,
-        ),
-        ("dump_can_be_written", None, Verdict.ABSENT),
-        ("dump_can_be_written", says("dump_storage", STORAGE.format(space=100)), Verdict.PRESENT),
-        (
-            "dump_can_be_written",
-            says("dump_storage", STORAGE.format(space=4000000).replace("rw,", "ro,")),
-            Verdict.PRESENT,
-        ),
-        ("dump_can_be_written", says("dump_storage", "", "", 124), Verdict.UNDETERMINED),
-        ("usb_is_not_switched_off", None, Verdict.NOT_APPLICABLE),
-        ("network_target_can_be_reached", None, Verdict.NOT_APPLICABLE),
-        ("network_target_can_be_reached", says("kdump_tools_defaults", "NFS=server:/export"), Verdict.UNDETERMINED),
-        ("dump_can_be_written", says("kdump_tools_defaults", "NFS=server:/export"), Verdict.NOT_APPLICABLE),
+        (MEANT, [missing("fstab_lines")], ABSENT),
+        (MEANT, [denied("dump_storage")], UNKNOWN),
+        (MEANT, [*KDUMPCTL, says("kdump_conf_target", "ext4 UUID=cc")], ABSENT),
+        (MEANT, [*KDUMPCTL, says("kdump_conf_target", "  ext4 UUID=dd")], PRESENT),
+        (MEANT, [*KDUMPCTL, says("kdump_conf_target", "xfs /dev/disk/by-path/pci-0")], PRESENT),
+        (MEANT, [*KDUMPCTL, says("kdump_conf_target", "raw /dev/vdb")], UNKNOWN),
+        (NAMED, [], ABSENT),
+        (NAMED, [kexec("root=UUID=dd ro")], PRESENT),
+        (NAMED, [kexec("root=/dev/vda ro")], ABSENT),
+        (NAMED, [kexec("root=/dev/sda1 ro")], PRESENT),
+        (NAMED, [kexec("root=UUID=aa rd.lvm.lv=vg-a/crash")], PRESENT),
+        (NAMED, [denied("block_devices")], UNKNOWN),
+        (NAMED, [kexec("root=/dev/nfs ro")], NA),
+        (BUILT, [], NA),
+        (BUILT, KDUMPCTL, ABSENT),
+        (BUILT, SUSE, ABSENT),
+        (BUILT, [*SUSE, says("initramfs_texts", "--mount '/dev/disk/by-uuid/dd /kdump/mnt/ ext4 rw'")], PRESENT),
+        (BUILT, [*SUSE, says("initramfs_texts", "--mount '/dev/disk/by-uuid/cc /kdump/mnt/ ext4 rw'")], PRESENT),
+        (BUILT, [*KDUMPCTL, says("initramfs_texts", "path /var/crash\next4 /dev/disk/by-uuid/dd")], PRESENT),
+        (BUILT, [*KDUMPCTL, says("initramfs_texts", "--force")], UNKNOWN),
+        (BUILT, [*KDUMPCTL, denied("initramfs_texts")], UNKNOWN),
+        ("encrypted_disk_opens_by_itself", [], NA),
+        ("encrypted_disk_opens_by_itself", [storage("root_storage", CRYPT)], UNKNOWN),
+        (WRITTEN, [], ABSENT),
+        (WRITTEN, [storage(space="100 1000")], PRESENT),
+        (WRITTEN, [storage(space="20000 1000")], UNKNOWN),
+        (WRITTEN, [storage(space="4000000 0")], PRESENT),
+        (WRITTEN, [storage(space="4000000 -")], ABSENT),
+        (WRITTEN, [storage(mount="254:0 /dev/vda ext4 ro,relatime /")], PRESENT),
+        (WRITTEN, [*KDUMPCTL, storage(mount="254:0 /dev/vda ext4 ro,relatime /")], UNKNOWN),
+        # uncompressed and unfiltered: as large as the memory
+        (WRITTEN, [*KDUMPCTL, says("core_collector_lines", "core_collector cp"), storage(space="900000 1000")], PRESENT),
+        (WRITTEN, [*SUSE, storage(space="70000 1000")], PRESENT),
+        (WRITTEN, [says("dump_storage", "", "", 124)], UNKNOWN),
+        ("usb_is_not_switched_off", [], NA),
+        ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("root=UUID=aa usbcore.nousb")], PRESENT),
+        ("usb_is_not_switched_off", [storage("root_storage", DISK + "\nbus usb"), kexec("root=UUID=aa nousb")], PRESENT),
+        ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb")], ABSENT),
     ],
 )
-def test_judgement(test, reading, verdict):
-    transcript = host(*HEALTHY, *([reading] if reading else []))
-    assert ask(transcript, FILE, test)[0] is verdict
+def test_disk(test, readings, verdict):
+    if any(reading.command == says("kdump_conf_target").command for reading in readings):
+        readings = [missing("core_collector_lines"), *readings]
+    assert ask(host(*HEALTHY, *readings), FILE, test)[0] is verdict
 
 
-@pytest.mark.parametrize(("flag", "verdict"), [("usbcore.nousb", Verdict.PRESENT), ("quiet", Verdict.ABSENT)])
-def test_usb(flag, verdict):
-    usb = says("dump_storage", STORAGE.format(space=4000000) + "\nbus usb")
-    kexec = says("kexec_command", f'/sbin/kexec -p --command-line="root=UUID=aa {flag}" /vmlinuz')
-    assert ask(host(*HEALTHY, usb, kexec), FILE, "usb_is_not_switched_off")[0] is verdict
+WAY = "host nas\naddress 10.0.0.5\nroute 10.0.0.5 dev bond0 src 10.0.0.2\ninterface bond0 bond\ninterface eth0 -\n"
+WAY += "driver virtio_net virtio_net"
+NETWORK = [
+    *KDUMPCTL,
+    says("kdump_conf_target", "nfs nas:/export"),
+    says("network_path", WAY),
+    image("x/virtio_net.ko", "x/nfs.ko", "x/bonding.ko", "usr/sbin/mount.nfs", "etc/cmdline.d/50neednet.conf"),
+]
+SSH = [
+    *NETWORK,
+    says("kdump_conf_target", "ssh kdump@nas"),
+    image(
+        "x/virtio_net.ko",
+        "x/bonding.ko",
+        "usr/bin/ssh",
+        "root/.ssh/kdump_id_rsa",
+        "root/.ssh/known_hosts",
+        "etc/cmdline.d/ip.conf",
+    ),
+]
+SUSE_SSH = [*SSH, says("kdump_userspace", "/usr/sbin/kdumptool"), says("kdump_sysconfig", "KDUMP_SAVEDIR=ssh://kdump@nas/x")]
+TOOLS_SSH = [*HEALTHY, says("kdump_tools_defaults", "SSH=kdump@nas")]
+NAME, ROUTE = "name_of_the_network_target_is_known", "network_target_has_a_route"
+NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_lets_the_capture_kernel_in"
+
+
+@pytest.mark.parametrize(
+    ("test", "readings", "verdict"),
+    [
+        (NAME, HEALTHY, NA),
+        (NAME, NETWORK, ABSENT),
+        (NAME, [*NETWORK, says("network_path", "host nas\nunresolved 2")], PRESENT),
+        (NAME, [*NETWORK, says("network_path", "host nas\nunresolved 124")], UNKNOWN),
+        (NAME, [*NETWORK, denied("network_path")], UNKNOWN),
+        (ROUTE, HEALTHY, NA),
+        (ROUTE, NETWORK, ABSENT),
+        (ROUTE, [*NETWORK, says("network_path", "host nas\naddress 10.0.0.5\nunreachable RTNETLINK answers: …")], PRESENT),
+        (ROUTE, [*NETWORK, says("network_path", "host nas\nunresolved 2")], NA),
+        (NIC, HEALTHY, NA),
+        (NIC, NETWORK, ABSENT),
+        (NIC, SSH, ABSENT),
+        (NIC, [*NETWORK, image("x/nfs.ko", "x/bonding.ko", "usr/sbin/mount.nfs", "etc/cmdline.d/ip.conf")], PRESENT),
+        (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "usr/sbin/mount.nfs", "etc/cmdline.d/ip.conf")], PRESENT),
+        (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "x/bonding.ko", "etc/cmdline.d/ip.conf")], PRESENT),
+        (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "x/bonding.ko", "usr/sbin/mount.nfs")], PRESENT),
+        (NIC, [*NETWORK, denied("initramfs")], UNKNOWN),
+        # a folder on a file system of the network is a network target too
+        (NIC, [*NETWORK, missing("kdump_conf_target"), storage(mount="0:40 nas:/export nfs4 rw /var/crash", below="")], ABSENT),
+        (NIC, TOOLS_SSH, NA),
+        (KEY, HEALTHY, NA),
+        (KEY, NETWORK, NA),
+        (KEY, SSH, ABSENT),
+        (KEY, [*SSH, image("usr/bin/ssh", "root/.ssh/known_hosts")], PRESENT),
+        (KEY, [*SSH, image("usr/bin/ssh", "root/.ssh/kdump_id_rsa")], UNKNOWN),
+        (KEY, [*SSH, says("kdump_conf_target", "ssh kdump@nas\nsshkey /etc/key")], UNKNOWN),
+        (KEY, [*SUSE_SSH, image("root/.ssh/id_ed25519")], ABSENT),
+        (KEY, [*SUSE_SSH, image("root/.ssh/config")], PRESENT),
+        (KEY, [*SUSE_SSH, says("kdump_sysconfig", "KDUMP_SAVEDIR=ssh://kdump:secret@nas/x")], NA),
+        (KEY, [*TOOLS_SSH, says("root_ssh_folder", "-rw------- 1 root root 9 Jan 1 00:00 /root/.ssh/kdump_id_rsa")], ABSENT),
+        (KEY, [*TOOLS_SSH, missing("root_ssh_folder")], PRESENT),
+        (KEY, [*TOOLS_SSH, denied("root_ssh_folder")], UNKNOWN),
+        (WRITTEN, NETWORK, NA),
+    ],
+)
+def test_network(test, readings, verdict):
+    assert ask(host(*HEALTHY, *readings), FILE, test)[0] is verdict

@@ -1,20 +1,33 @@
 """2.3: running hardware timers against the time that the dump needs."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdump.fact import UID
 from kdump.transcript import Reading
 from kdump.verdict import Verdict
-from selftests.judging import ask, denied, host, says
+from selftests.judging import ask, denied, host, missing, says
 
-MEMORY = says("meminfo", "MemTotal: 1000000 kB\nSlab: 40000 kB")
+MEMORY = says("meminfo", "MemTotal: 1000000 kB\nMemFree: 500000 kB\nCached: 200000 kB\nAnonPages: 90000 kB\nSlab: 40000 kB")
 KDUMP_TOOLS = says("kdump_userspace", "/usr/sbin/kdump-config")
 KDUMPCTL = says("kdump_userspace", "/usr/bin/kdumpctl")
 ROOT = Reading(UID, "0", "", 0)
+HOST = (
+    ROOT,
+    MEMORY,
+    says("kdump_tools_defaults", "USE_KDUMP=1"),
+    missing("core_collector_lines"),
+    missing("kdump_conf_target"),
+    says("built_in_modules", "kernel/drivers/watchdog/sbsa_gwdt.ko"),
+    says("systemd_watchdog", "RuntimeWatchdogUSec=0"),
+    says("bmc_watchdog", "no device"),
+)
 
 
-def dog(**attributes):
-    return says("watchdogs", "\n".join(f"watchdog0 {name.replace('_', '-')} {value}" for name, value in attributes.items()))
+def dog(*later, **attributes):
+    lines = [f"watchdog0 {name} {value}" for name, value in attributes.items()] + [f"watchdog0 later {value}" for value in later]
+    return says("watchdogs", "\n".join(lines))
 
 
 def image(*modules):
@@ -22,7 +35,15 @@ def image(*modules):
     return says("initramfs", f"image 1 1 /boot/i\n{files}total 10 10 1")
 
 
+RUNNING = "Watchdog Timer Is:      Started/Running\nWatchdog Timer Action:  Hard Reset (0x01)\nInitial Countdown:      {} sec"
+BMC_STOPPED = says("bmc_watchdog", RUNNING.format("20.0").replace("Started/Running", "Stopped"))
 SHORT = {"identity": "i6300ESB timer", "state": "active", "timeout": 12, "driver": "i6300esb"}
+IDLE = {**SHORT, "state": "inactive"}
+MEDIUM = {**SHORT, "timeout": 31}
+TWO_DRIVERS = dog(**MEDIUM)
+TWO_DRIVERS = replace(TWO_DRIVERS, text=f"{TWO_DRIVERS.text}\nwatchdog0 driver hpwdt")
+LEGACY = "legacy identity /dev/watchdog\nlegacy driver ib700wdt\nlegacy users {}\nlegacy timeout {}"
+SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
 
 
 @pytest.mark.parametrize(
@@ -30,27 +51,64 @@ SHORT = {"identity": "i6300ESB timer", "state": "active", "timeout": 12, "driver
     [
         ([KDUMP_TOOLS, dog(**SHORT)], Verdict.PRESENT),
         ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 600})], Verdict.ABSENT),
+        # within what the estimate may be wrong by
+        ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 40})], Verdict.UNDETERMINED),
+        # a dump of all memory takes longer
+        ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 50})], Verdict.ABSENT),
+        (
+            [KDUMP_TOOLS, says("kdump_tools_defaults", 'MAKEDUMP_ARGS="-c -d 1"'), dog(**{**SHORT, "timeout": 50})],
+            Verdict.PRESENT,
+        ),
+        (
+            [KDUMP_TOOLS, says("kdump_tools_defaults", "KDUMP_COMPRESSION=xz"), dog(**{**SHORT, "timeout": 50})],
+            Verdict.UNDETERMINED,
+        ),
         # nobody opened it; whether the firmware did is not exported
-        ([KDUMP_TOOLS, dog(**{**SHORT, "state": "inactive"})], Verdict.UNDETERMINED),
-        # started by the firmware: nobody opened it, and it counts
-        ([KDUMP_TOOLS, dog(**{**SHORT, "state": "inactive"}, timeleft=9, timeleft_later=7)], Verdict.PRESENT),
-        ([KDUMP_TOOLS, dog(**{**SHORT, "state": "inactive"}, timeleft=21, timeleft_later=21)], Verdict.ABSENT),
+        ([KDUMP_TOOLS, dog(**IDLE)], Verdict.UNDETERMINED),
+        # started by the firmware: nobody opened it, the kernel feeds it (or not), and it counts
+        ([KDUMP_TOOLS, dog(8, 7, **IDLE, timeleft=9)], Verdict.PRESENT),
+        ([KDUMP_TOOLS, dog(12, 11, **IDLE, timeleft=11)], Verdict.PRESENT),
+        ([KDUMP_TOOLS, dog(21, 21, **IDLE, timeleft=21)], Verdict.ABSENT),
+        ([KDUMP_TOOLS, dog("", "", **IDLE, timeleft="")], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, dog(identity="Software Watchdog", state="active", timeout=10, driver="softdog")], Verdict.ABSENT),
-        ([KDUMP_TOOLS, says("watchdogs", "", "ls: cannot access: No such file or directory", 2)], Verdict.ABSENT),
-        ([KDUMP_TOOLS, says("watchdogs", "watchdog0 driver iTCO_wdt")], Verdict.UNDETERMINED),
+        ([KDUMP_TOOLS, says("watchdogs")], Verdict.ABSENT),
+        ([KDUMP_TOOLS, says("watchdogs", "", "/sys is not mounted, or hidden", 65)], Verdict.UNDETERMINED),
+        # a kernel without the attributes: only systemd tells
+        ([KDUMP_TOOLS, says("watchdogs", "watchdog0 driver hpwdt")], Verdict.UNDETERMINED),
+        ([KDUMP_TOOLS, says("watchdogs", "watchdog0 driver hpwdt"), SYSTEMD_20], Verdict.PRESENT),
+        ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 0})], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, denied("watchdogs")], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS], Verdict.UNDETERMINED),
-        # the capture kernel takes the timer over where its driver is in the image and loads in time
-        ([KDUMPCTL, image("i6300esb"), dog(**{**SHORT, "timeout": 31})], Verdict.ABSENT),
-        ([KDUMPCTL, image("virtio_blk"), dog(**{**SHORT, "timeout": 31})], Verdict.PRESENT),
+        # runs down twice before it resets
+        ([KDUMP_TOOLS, dog(**{**SHORT, "driver": "iTCO_wdt", "timeout": 20})], Verdict.UNDETERMINED),
+        # the capture kernel takes the timer over where its driver is in the image, or built in, and loads in time
+        ([KDUMPCTL, image("i6300esb"), dog(**MEDIUM)], Verdict.ABSENT),
+        ([KDUMPCTL, image("i6300esb"), dog(**SHORT)], Verdict.UNDETERMINED),
+        ([KDUMPCTL, image("i6300esb"), dog(**{**SHORT, "timeout": 5})], Verdict.PRESENT),
+        ([KDUMPCTL, image("virtio_blk"), dog(**{**MEDIUM, "timeout": 30})], Verdict.PRESENT),
+        ([KDUMPCTL, image("iTCO_wdt"), dog(**{**MEDIUM, "driver": "iTCO_wdt", "below": "lpc_ich"})], Verdict.UNDETERMINED),
+        ([KDUMPCTL, image("iTCO_wdt", "lpc_ich"), dog(**{**MEDIUM, "driver": "iTCO_wdt", "below": "lpc_ich"})], Verdict.ABSENT),
+        # a driver that names no device: one of those that use the watchdog core
+        ([KDUMPCTL, image("i6300esb"), TWO_DRIVERS], Verdict.UNDETERMINED),
+        ([KDUMPCTL, image("i6300esb", "hpwdt"), TWO_DRIVERS], Verdict.ABSENT),
+        ([KDUMPCTL, denied("initramfs"), dog(**MEDIUM)], Verdict.UNDETERMINED),
+        ([KDUMPCTL, denied("initramfs"), dog(**{**SHORT, "timeout": 5})], Verdict.PRESENT),
+        ([KDUMP_TOOLS, dog(**{**MEDIUM, "driver": "sbsa-gwdt"})], Verdict.ABSENT),
+        # a driver outside the watchdog core
+        ([KDUMP_TOOLS, says("watchdogs", LEGACY.format(1, 20))], Verdict.PRESENT),
+        ([KDUMP_TOOLS, says("watchdogs", LEGACY.format(0, 20))], Verdict.UNDETERMINED),
+        ([KDUMP_TOOLS, says("watchdogs", LEGACY.format(0, 20)), SYSTEMD_20], Verdict.PRESENT),
+        ([KDUMP_TOOLS, says("watchdogs", "legacy identity /dev/watchdog")], Verdict.UNDETERMINED),
+        # the BMC speaks for its own driver
+        (
+            [KDUMP_TOOLS, says("watchdogs", LEGACY.format(1, 20).replace("ib700wdt", "ipmi_watchdog")), BMC_STOPPED],
+            Verdict.ABSENT,
+        ),
     ],
 )
 def test_watchdogs(readings, verdict):
-    transcript = host(ROOT, MEMORY, *readings)
+    transcript = host(*HOST, *readings)
     assert ask(transcript, "hardware_watchdog_resets", "no_watchdog_expires_before_the_dump_is_done")[0] is verdict
-
-
-RUNNING = "Watchdog Timer Is:      Started/Running\nWatchdog Timer Action:  Hard Reset (0x01)\nInitial Countdown:      {} sec"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +116,8 @@ RUNNING = "Watchdog Timer Is:      Started/Running\nWatchdog Timer Action:  Hard
     [
         (says("bmc_watchdog", RUNNING.format("20.0")), Verdict.PRESENT),
         (says("bmc_watchdog", RUNNING.format("900.0")), Verdict.ABSENT),
-        (says("bmc_watchdog", RUNNING.format("20.0").replace("Started/Running", "Stopped")), Verdict.ABSENT),
+        (says("bmc_watchdog", RUNNING.format("40.0")), Verdict.UNDETERMINED),
+        (BMC_STOPPED, Verdict.ABSENT),
         (says("bmc_watchdog", RUNNING.format("20.0").replace("Hard Reset", "No action")), Verdict.ABSENT),
         (says("bmc_watchdog", "no device"), Verdict.NOT_APPLICABLE),
         (says("bmc_watchdog", "no device\nfirmware names an IPMI interface: SMBIOS type 38"), Verdict.UNDETERMINED),
@@ -67,11 +126,11 @@ RUNNING = "Watchdog Timer Is:      Started/Running\nWatchdog Timer Action:  Hard
     ],
 )
 def test_bmc(reading, verdict):
-    transcript = host(ROOT, MEMORY, reading)
+    transcript = host(*HOST, KDUMP_TOOLS, reading)
     assert ask(transcript, "hardware_watchdog_resets", "bmc_does_not_expire_before_the_dump_is_done")[0] is verdict
 
 
 def test_an_ordinary_user_cannot_know_the_bmc():
-    transcript = host(Reading(UID, "1000", "", 0), MEMORY, says("bmc_watchdog", "no device"))
+    transcript = host(*HOST, Reading(UID, "1000", "", 0), KDUMP_TOOLS, says("bmc_watchdog", "no device"))
     test = "bmc_does_not_expire_before_the_dump_is_done"
     assert ask(transcript, "hardware_watchdog_resets", test)[0] is Verdict.UNDETERMINED

@@ -96,6 +96,7 @@ def test_signatures(text, causes):
         ([says("kdump_userspace"), NO_CRASH_KEXEC], NOT_APPLICABLE, "CONFIG_CRASH_DUMP"),
         ([DEBIAN, says("crash_loaded", "", "cat: x: Device or resource busy", 1)], UNKNOWN, "busy"),
         ([KDUMPCTL, NOT_LOADED, says("fadump_registered", "1")], GREEN, ""),
+        ([KDUMPCTL, NOT_LOADED, says("xen_dom0", "control_d")], UNKNOWN, "hypervisor"),
         ([DEBIAN, denied("crash_loaded")], UNKNOWN, "--sudo"),
     ],
 )

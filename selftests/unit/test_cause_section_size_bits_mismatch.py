@@ -34,7 +34,12 @@ WALKS = says("makedumpfile_trial", TABLE.format(free=143431))
 FAILS = says("makedumpfile_trial", "get_mm_sparsemem: Can't get the address of mem_section.\n\nmakedumpfile Failed.", "", 1)
 OTHER = says("makedumpfile_trial", "Can't read mem_section array.\nCan't get the address of mem_section.", "", 1)
 SLOW = says("makedumpfile_trial", "MemFree: 1 kB", "", 124)
-DEFAULT = missing("core_collector_lines")
+DEFAULT = says("makedumpfile_copy", "same the kdump initramfs was built after it was installed")
+OTHER_READS = says("makedumpfile_copy", "host id aa\nhost reads\nimage id bb\nimage reads")
+OTHER_DEAF = says("makedumpfile_copy", "host id aa\nhost reads\nimage id bb")
+SAME_BUILD = says("makedumpfile_copy", "host id aa\nhost reads\nimage id aa\nimage reads")
+HIDDEN = says("makedumpfile_copy", "host id aa\nhost reads")
+SCP = (says("kdump_userspace", "/usr/bin/kdumpctl"), says("core_collector_lines", "core_collector scp"))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,16 @@ DEFAULT = missing("core_collector_lines")
         ([ARM, denied("vmcoreinfo"), READS], UNKNOWN, "--sudo"),
         ([X86, denied("vmcoreinfo"), READS], NOT_APPLICABLE, "x86_64"),
         ([ARM, EXPORTS, missing("makedumpfile_reads_section_size")], NOT_APPLICABLE, "not installed"),
-        ([ARM, SILENT, READS, says("core_collector_lines", "core_collector scp")], NOT_APPLICABLE, "scp"),
+        ([ARM, SILENT, READS, *SCP], NOT_APPLICABLE, "scp"),
+        # the capture kernel will run the one in its initramfs
+        ([ARM, EXPORTS, READS, OTHER_READS], GREEN, ""),
+        ([ARM, EXPORTS, READS, OTHER_DEAF, WALKS], UNKNOWN, "another one"),
+        ([ARM, SILENT, READS, OTHER_READS, WALKS], UNKNOWN, "another one"),
+        ([ARM, SILENT, READS, SAME_BUILD, WALKS], GREEN, ""),
+        ([ARM, EXPORTS, READS, HIDDEN], UNKNOWN, "another one"),
+        ([X86, EXPORTS, READS, HIDDEN], NOT_APPLICABLE, "x86_64"),
+        ([X86, SILENT, READS, SLOW], NOT_APPLICABLE, "x86_64"),
+        ([X86, SILENT, READS, FAILS], RED, "does not export"),
     ],
 )
 def test_section_sizes(readings, verdict, words):

@@ -3,21 +3,28 @@
 import pytest
 
 from kdump.verdict import Verdict
-from selftests.judging import ask, host, says
+from selftests.judging import ask, denied, host, says
 
 OLD, NEW = "crash 7.3.0\n", "crash 8.0.2++\n"
+NO_LIBRARY = "it does not run: /usr/bin/strings: error while loading shared libraries: libbfd-2.40-system.so: cannot open"
+WHOLE, SPLIT = says("split_vmlinux"), says("split_vmlinux", "/usr/lib/debug/boot/vmlinux-6.4.0-1-default.debug")
 HAVE = says("crash_program", "/usr/bin/crash")
 
 
 @pytest.mark.parametrize(
     ("readings", "verdict"),
     [
-        ([HAVE, says("installed_crash", OLD), says("strings_program", "no")], Verdict.PRESENT),
-        ([HAVE, says("installed_crash", OLD), says("strings_program", "yes")], Verdict.ABSENT),
-        ([HAVE, says("installed_crash", NEW), says("strings_program", "no")], Verdict.ABSENT),
-        ([HAVE, says("installed_crash", "gibberish"), says("strings_program", "no")], Verdict.UNDETERMINED),
-        ([HAVE, says("installed_crash", "", "", 124), says("strings_program", "no")], Verdict.UNDETERMINED),
+        ([HAVE, says("installed_crash", OLD), says("strings_complaint", "it is missing")], Verdict.PRESENT),
+        ([HAVE, says("installed_crash", OLD), says("strings_complaint", "works")], Verdict.ABSENT),
+        ([HAVE, says("installed_crash", NEW), says("strings_complaint", "it is missing"), WHOLE], Verdict.ABSENT),
+        ([HAVE, says("installed_crash", NEW), says("strings_complaint", "it is missing"), SPLIT], Verdict.PRESENT),
+        ([HAVE, says("installed_crash", "crash 9.0.3"), says("strings_complaint", "it is missing"), SPLIT], Verdict.ABSENT),
+        ([HAVE, says("installed_crash", "gibberish"), says("strings_complaint", "it is missing")], Verdict.UNDETERMINED),
+        ([HAVE, says("installed_crash", "", "", 124), says("strings_complaint", "it is missing")], Verdict.UNDETERMINED),
         ([says("crash_program", "none"), says("installed_crash", "", "not found", 127)], Verdict.NOT_APPLICABLE),
+        ([HAVE, says("installed_crash", OLD), says("strings_complaint", NO_LIBRARY)], Verdict.PRESENT),
+        ([HAVE, says("installed_crash", OLD), denied("strings_complaint")], Verdict.UNDETERMINED),
+        ([HAVE, says("installed_crash", OLD), says("strings_complaint", "", "", 124)], Verdict.UNDETERMINED),
         ([], Verdict.UNDETERMINED),
     ],
 )

@@ -2,10 +2,10 @@
 
 import pytest
 
-from kdump.fact import UID
-from kdump.transcript import Reading
+from kdump.fact import Knowledge
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, missing, says
+from selftests.vmcore.writer import Plan, kdump, split_plans
 
 FILE = "vmcore_damaged"
 PATH = "/var/crash/202601010101/dump.202601010101"
@@ -15,7 +15,14 @@ FLAT = b"makedumpfile\0\0\0\0" + (1).to_bytes(8, "big") * 2
 
 def evidence(path=PATH, size=0, *ranges):
     lines = [f"file {path}", f"size {size}", "mtime 1", *(f"@{offset} {data.hex()}" for offset, data in ranges)]
-    return [says("dump_sizes", f"{size} {path}"), says("stored_dumps", "\n".join(lines))]
+    return [listing(size, path), says("stored_dumps", "\n".join(lines))]
+
+
+def listing(size, path=PATH, *more):
+    return says("dump_listing", "\n".join(["folder /var/crash", f"dump {size} 1 {path}", *more]))
+
+
+NOT_MOUNTED = "unknown the dump target UUID=ab is not mounted: its dumps cannot be seen"
 
 
 @pytest.mark.parametrize(
@@ -26,39 +33,76 @@ def evidence(path=PATH, size=0, *ranges):
         (evidence(PATH, 10, (0, b"KDUMP   ab")), Verdict.PRESENT),
         (evidence(PATH, 8192, (0, FLAT.ljust(512, b"\0"))), Verdict.UNDETERMINED),
         (evidence(PATH, 600, (0, b"something else".ljust(600, b"."))), Verdict.UNDETERMINED),
-        ([says("dump_sizes", f"5 {PATH}"), says("stored_dumps", f"file {PATH}\nsize 5\nmtime 1\npermission denied")],
-         Verdict.UNDETERMINED),
-        ([says("dump_sizes", f"5 {PATH}"), says("stored_dumps", "")], Verdict.UNDETERMINED),
-        ([says("dump_sizes", ""), says("stored_dumps", "")], Verdict.NOT_APPLICABLE),
-        ([missing("dump_sizes"), missing("stored_dumps")], Verdict.NOT_APPLICABLE),
-        ([denied("dump_sizes"), denied("stored_dumps")], Verdict.UNDETERMINED),
+        ([listing(5), says("stored_dumps", f"file {PATH}\nsize 5\nmtime 1\npermission denied")], Verdict.UNDETERMINED),
+        ([listing(5), says("stored_dumps", f"file {PATH}\nsize 5\nmtime 1\nno time left")], Verdict.UNDETERMINED),
+        ([listing(5), says("stored_dumps", "")], Verdict.UNDETERMINED),
+        ([listing(5), denied("stored_dumps")], Verdict.UNDETERMINED),
+        ([listing(0), denied("stored_dumps")], Verdict.PRESENT),
+        ([says("dump_listing", "folder /var/crash"), says("stored_dumps", "")], Verdict.NOT_APPLICABLE),
+        ([says("dump_listing", "missing /var/crash"), says("stored_dumps", "")], Verdict.NOT_APPLICABLE),
+        ([says("dump_listing", "elsewhere ops@vault\nfolder /var/crash"), says("stored_dumps", "")], Verdict.NOT_APPLICABLE),
+        ([says("dump_listing", f"{NOT_MOUNTED}\nfolder /var/crash"), says("stored_dumps", "")], Verdict.UNDETERMINED),
+        ([listing(0, PATH, NOT_MOUNTED), says("stored_dumps", "")], Verdict.PRESENT),
+        ([says("dump_listing", ""), says("stored_dumps", "")], Verdict.UNDETERMINED),
+        ([missing("dump_listing"), missing("stored_dumps")], Verdict.UNDETERMINED),
+        ([denied("dump_listing"), denied("stored_dumps")], Verdict.UNDETERMINED),
     ],
-)  # fmt: skip
+)
 def test_dumps(readings, verdict):
-    assert ask(host(Reading(UID, "0", "", 0), *readings), FILE, "dumps_are_complete")[0] is verdict
+    assert ask(host(*readings), FILE, "dumps_are_complete")[0] is verdict
+
+
+def parts(*plans):
+    """The files of a split dump in the folder of dumps."""
+    texts, rows = [], []
+    for number, data in enumerate(map(kdump, plans)):
+        path = f"/var/crash/2026/vmcore-{number}"
+        rows.append(f"dump {len(data)} 1 {path}")
+        texts.append(f"file {path}\nsize {len(data)}\nmtime 1\n@0 {data.hex()}")
+    return [says("dump_listing", "\n".join(["folder /var/crash", *rows])), says("stored_dumps", "\n".join(texts))]
+
+
+def test_split_dumps_are_judged_together():
+    first, second, third = split_plans(Plan(), 3)
+    assert ask(host(*parts(third, first, second)), FILE, "dumps_are_complete")[0] is Verdict.ABSENT
+    verdict, words = ask(host(*parts(first, third)), FILE, "dumps_are_complete")
+    assert verdict is Verdict.UNDETERMINED and "is missing" in words  # it may lie on another disk
 
 
 def test_a_name_that_says_unfinished_is_believed():
     path = "/var/crash/202601010101/dump-incomplete"
     readings = evidence(path, 600, (0, b"something else".ljust(600, b".")))
-    verdict, words = ask(host(Reading(UID, "0", "", 0), *readings), FILE, "dumps_are_complete")
+    verdict, words = ask(host(*readings), FILE, "dumps_are_complete")
     assert verdict is Verdict.PRESENT
     assert "never ended" in words
 
 
 @pytest.mark.parametrize(
-    ("line", "verdict"),
+    ("text", "verdict"),
     [
-        ("/c/README.txt:If you see this text the crash dump is likely incomplete.", Verdict.PRESENT),
-        ("/c/README.txt:vmcore status: saved successfully", Verdict.ABSENT),
-        ("/c/vmcore-creation.status:fail kdump_test_id=1", Verdict.PRESENT),
-        ("/c/vmcore-creation.status:success kdump_test_id=1", Verdict.ABSENT),
-        ("", Verdict.NOT_APPLICABLE),
+        ("file /c/README.txt\nsays If you see this text the crash dump is likely incomplete.\nend", Verdict.PRESENT),
+        ("file /c/README.txt\nsays vmcore status: saved successfully\nend", Verdict.ABSENT),
+        ("file /c/README.txt\nsays vmcore status: saved successfully", Verdict.UNDETERMINED),
+        ("file /c/README.txt\nclosed\nend", Verdict.UNDETERMINED),
+        ("end", Verdict.NOT_APPLICABLE),
+        ("", Verdict.UNDETERMINED),
     ],
 )
-def test_notes(line, verdict):
-    assert ask(host(says("dump_notes", line)), FILE, "tools_report_success")[0] is verdict
+def test_notes(text, verdict):
+    folder = says("dump_listing", "folder /var/crash")
+    assert ask(host(folder, says("dump_notes", text)), FILE, "tools_report_success")[0] is verdict
 
 
 def test_notes_that_cannot_be_read():
     assert ask(host(denied("dump_notes")), FILE, "tools_report_success")[0] is Verdict.UNDETERMINED
+
+
+def test_identity_of_a_dump():
+    data = kdump()
+    text = f"file {PATH}\nsize {len(data)}\nmtime 1\n@0 {data.hex()}"
+    log = f"file {PATH.replace('/dump.', '/dmesg.')}\npanic [   84.1][  T461] Kernel panic - not syncing: x\nend"
+    known = Knowledge(host(listing(len(data)), says("stored_dumps", text), says("dump_notes", log)))
+    (one,) = known.get("dump_identities")
+    assert (one.path, one.size, one.mtime, one.release) == (PATH, len(data), 1, "6.1.0-50-amd64")
+    assert one.crash_time and one.build_id
+    assert one.panic == "Kernel panic - not syncing: x"

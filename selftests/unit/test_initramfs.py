@@ -82,6 +82,15 @@ def test_a_damaged_image_is_not_listed_as_a_small_one(tmp_path: Path, image: byt
     assert listed(path).returncode not in (0, 127)
 
 
+@needs_cpio
+def test_what_lsinitrd_tells_of_a_squash_image_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "initrd.img"
+    path.write_bytes(cpio({"squash-root.img": b"\4" * 4096}))
+    told = f"Squashed content\n-rw-r--r-- root/root 5000 2026-11-16 10:17 squashfs-root/{MODULE}\n"
+    text = listed(path, f"lsinitrd() {{ printf '{told}'; }}; limit() {{ shift; \"$@\"; }}; capture_image_listing").stdout
+    assert Initramfs.parse(text).has_module("virtio-blk")
+
+
 def test_a_squash_image_that_nobody_can_list_is_unknown_content() -> None:
     text = "image 1 2 /boot/i\nfile 9 squash-root.img\ntotal 9 4096 1\nsquashed unlisted"
     with pytest.raises(CouldNotDetermine, match="squash image"):

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from kdump.cause import Cause, Severity, Stage
+from kdump.cause import SYMPTOM, Cause, Severity, Stage
 from kdump.report import wire
 from kdump.report.model import Answer, Finding, HostState, Run, RunInfo, State, Waiver
 from kdump.transcript import Reading
@@ -55,6 +55,21 @@ def test_unreached_host_is_not_judged_by_what_its_tests_say():
     dead = HostState("db1", reached=False, problem="db1: connection refused")
     report = run(finding(LOAD, U), db1=dead).reports()[0]
     assert (report.answer, report.summary) == (Answer.UNREACHABLE, "unreachable: db1: connection refused")
+
+
+@pytest.mark.parametrize(
+    ("others", "log", "first"),
+    [
+        ([LOAD], "", "not-loaded"),
+        ([SAVE, RESERVE], "", "no-memory"),
+        ([SAVE], "its log names no-disk: 'ALERT!'", "no-disk"),
+        ([SAVE], "", SYMPTOM),
+        ([CUT, STRINGS], "", SYMPTOM),
+    ],
+)
+def test_the_line_of_a_host_names_the_cause_before_its_symptom(others, log, first):
+    found = [finding(cause(SYMPTOM), P), finding(cause(SYMPTOM), P, seen=log), *(finding(one, P) for one in others)]
+    assert run(*found).reports()[0].first_failing.cause.id == first
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Our verdicts of the real dumps beside those of crash and makedumpfile: `python -m selftests.vmcore.compare`.
+"""Our verdicts of the real dumps beside those of crash, drgn and makedumpfile: `python -m selftests.vmcore.compare`.
 
-Needs the dumps of `python -m selftests.vmcore.dumps`, a vmlinux beside them, and crash; takes about ten minutes.
-Besides the whole and the broken dumps, the first nine tenths of each format are shown to all three.
+Needs the dumps of `python -m selftests.vmcore.dumps` and a vmlinux beside them; takes some minutes. Besides the whole and
+the broken dumps, the first nine tenths of each format are shown to all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from kdump.bytesource import LocalFile
-from kdump.open_dump import CannotOpen, open_with_crash
+from kdump.open_dump import CannotOpen, open_dump, tools_here
 from kdump.parsers.dump import State
 from kdump.vmcore import judge
 from selftests.vmcore import dumps
@@ -27,7 +27,7 @@ def main() -> int:
         print("no real dumps with a vmlinux: python -m selftests.vmcore.dumps makes the dumps")
         return 2
     whole = [one for one in sorted(folder.iterdir()) if one.is_file() and one.name not in ("done", "vmlinux")]
-    print(f"{'dump':<28} {'here':<12} {'crash':<42} makedumpfile --dump-dmesg")
+    print(f"{'dump':<28} {'here':<12} {'crash':<42} {'drgn':<42} makedumpfile --dump-dmesg")
     for path in [*whole, *sorted((folder / "broken").iterdir())]:
         row(path.name, path, folder / "vmlinux")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -43,17 +43,23 @@ def main() -> int:
 def row(name: str, path: Path, vmlinux: Path) -> None:
     with LocalFile(path) as file:
         here = judge(file).complete
-    try:
-        opened = open_with_crash(path, vmlinux)
-        crash = f"opens: {opened.task}, {opened.frames} frames" if opened.readable else (opened.complaint or "nothing comes out")
-    except CannotOpen as error:
-        crash = str(error)
+    said = {tool: words_of(tool, path, vmlinux).replace(str(path), "it")[:42] for tool in ("crash", "drgn")}
     with tempfile.TemporaryDirectory() as scratch:
         command = ["makedumpfile", "--dump-dmesg", str(path), f"{scratch}/dmesg"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     words = "ok" if done.returncode == 0 else " ".join(done.stderr.split())[:70]
     mark = {State.COMPLETE: "complete", State.INCOMPLETE: "INCOMPLETE", State.CANNOT_TELL: "cannot tell"}[here.state]
-    print(f"{name:<28} {mark:<12} {crash.replace(str(path), 'it')[:42]:<42} {words}", flush=True)
+    print(f"{name:<28} {mark:<12} {said['crash']:<42} {said['drgn']:<42} {words}", flush=True)
+
+
+def words_of(tool: str, path: Path, vmlinux: Path) -> str:
+    if tool not in tools_here():
+        return "not here"
+    try:
+        opened = open_dump(path, vmlinux, tool=tool)
+    except CannotOpen as error:
+        return str(error)
+    return f"opens: {opened.task}, {opened.frames} frames" if opened.readable else (opened.complaint or "nothing comes out")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A lab machine is crashed twice: once with its distribution's own settings, once with `makedumpfile -F -E -d 0`, which
 saves all of memory. From that core this machine's makedumpfile makes every other format, level and compression it was
-built with. A running machine is also dumped by QEMU, whose writer is not makedumpfile.
+built with (Debian 12's 1.7.2: zlib and lzo; Debian 13's 1.7.6: zstd, too; neither: snappy). A running machine is also
+dumped by QEMU, whose writer is not makedumpfile.
 
     $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/NAME      complete dumps
     $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/broken/   dumps that makedumpfile could not finish

@@ -1,0 +1,165 @@
+"""``python -m kdump.fleet``: runs of the past and of other controllers.
+
+::
+
+    python -m kdump.fleet runs                      the runs in the history
+    python -m kdump.fleet report [--run=ID]         a run's reports, also of one that was cut off
+    python -m kdump.fleet merge SHARD.sqlite…       one run out of the shards of several controllers
+
+Exit status as of the run: 0 healthy, 1 something present, 6 incomplete; 4 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from .history.plugin import DEFAULT
+from .history.store import BadHistory, Store, StoredRun
+from .report import fleet_page, json_report
+from .report.changes import RUNS_LOOKED_AT, compare
+from .report.files import replace_file
+from .report.model import ExitStatus, Run
+from .report.terminal import hosts as host_lines
+from .shard import Shard
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run_command(options))
+    except BadHistory as problem:
+        print(problem, file=sys.stderr)
+        return ExitStatus.USAGE
+    except OSError as error:
+        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
+        return ExitStatus.USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m kdump.fleet", description="Runs of the past and of other controllers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listing = commands.add_parser("runs", help="the runs in the history")
+    listing.set_defaults(run_command=_list)
+    report = commands.add_parser("report", help="a run's reports, also of one that was cut off")
+    report.add_argument("--run", type=int, metavar="ID", help="which run (the newest)")
+    report.set_defaults(run_command=_report)
+    merge = commands.add_parser("merge", help="one run out of the shards of several controllers")
+    merge.add_argument(
+        "shards", nargs="+", type=Path, metavar="SHARD.sqlite", help="the histories of the shards; each one's newest run counts"
+    )
+    merge.set_defaults(run_command=_merge)
+    for command in (listing, report, merge):
+        command.add_argument("--history", type=Path, default=DEFAULT, metavar="FILE", help=f"the history ({DEFAULT})")
+    for command in (report, merge):
+        command.add_argument("--html", type=Path, metavar="FILE", help="the page to write (beside the history)")
+        command.add_argument("--json", type=Path, metavar="FILE", help="also as JSON (docs/report.schema.json)")
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    with closing(Store(options.history, read_only=True)) as store:
+        for run in store.runs():
+            what = "complete" if run.complete else "under way" if run.is_running else _missing(store, run)
+            when = f"{run.info.started:%Y-%m-%d %H:%M:%S}"
+            print(f"{run.id:>5}  {when}  {len(run.expected):>6} hosts  {what}  {run.info.command_line}")
+    return ExitStatus.HEALTHY
+
+
+def _report(options: argparse.Namespace) -> int:
+    with closing(Store(options.history, read_only=True)) as store:
+        return _write(store, store.run(options.run), options)
+
+
+def _missing(store: Store, run: StoredRun) -> str:
+    finished = set(store.finished(run.id))
+    expected = f"{len(run.expected)}" if run.expected else "an unknown number of"
+    return f"INCOMPLETE: {len(finished)} of {expected} hosts"
+
+
+def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
+    run = store.load(stored)
+    notice = ""
+    if not stored.complete:
+        finished = set(store.finished(stored.id))
+        left = [name for name in stored.expected if name not in finished]
+        named = f"; missing: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}" if left else ""
+        notice = f"{_missing(store, stored)} were judged{named}"
+    past = store.past(stored.selection, stored.id, RUNS_LOOKED_AT - 1)
+    dumps = [dump for _, _, _, found in store.hosts(stored.id) for dump in found]
+    run.changes = compare(run, past, dumps, store.dumps(stored.selection, stored.id))
+    status = _status(run, stored)
+    page = options.html or options.history.with_name(fleet_page.NAME)
+    replace_file(page, fleet_page.render(run, notice).html)
+    if options.json:
+        replace_file(options.json, json.dumps(json_report.as_data(run, status), indent=1, ensure_ascii=False) + "\n")
+    for line, _ in host_lines(run.reports(), everyone=False):
+        print(line)
+    if notice:
+        print(notice)
+    print(f"Written: {page}")
+    return status
+
+
+def _status(run: Run, stored: StoredRun) -> int:
+    status = run.exit_status(int(ExitStatus.HEALTHY)) if run.findings else ExitStatus.INCOMPLETE
+    return ExitStatus.INCOMPLETE if status == ExitStatus.HEALTHY and not stored.complete else status
+
+
+def _merge(options: argparse.Namespace) -> int:
+    shards = [(path, Store(path, read_only=True)) for path in options.shards]
+    try:
+        runs = [(path, store, store.run()) for path, store in shards]
+        _check([(path, run) for path, _, run in runs])
+        with closing(Store(options.history)) as target:
+            first = runs[0][2]
+            started = min(run.info.started for _, _, run in runs)
+            info = replace(first.info, started=started, options={**first.info.options, "shards": str(len(runs))})
+            merged = target.begin(info, first.selection)
+            target.expect(merged, [name for _, _, run in runs for name in run.expected], first.tests)
+            for _, store, run in runs:
+                store.copy_into(target, run.id, merged)
+            duration = max((run.info.started - started).total_seconds() + run.info.duration for _, _, run in runs)
+            found = target.load(target.run(merged))
+            target.finish(merged, duration, int(found.exit_status(int(ExitStatus.HEALTHY))))
+            return _write(target, target.run(merged), options)
+    finally:
+        for _, store in shards:
+            store.close()
+
+
+def _check(runs: Sequence[tuple[Path, StoredRun]]) -> None:
+    """Refuse shards that do not make one whole. Raises :class:`BadHistory`."""
+    parts: dict[int, Path] = {}
+    first_path, first = runs[0]
+    for path, run in runs:
+        if not run.shard:
+            raise BadHistory(f"{path}: its newest run is no shard: it was begun without --shard")
+        if run.selection != first.selection:
+            raise BadHistory(f"{path}: its newest run judges another selection than {first_path}: {run.selection}")
+        if run.info.suite_version != first.info.suite_version:
+            raise BadHistory(f"{path}: judged by suite {run.info.suite_version}, {first_path} by {first.info.suite_version}")
+        if run.tests != first.tests:
+            raise BadHistory(f"{path}: its hosts were asked other tests than those of {first_path}")
+        part, of = Shard.parse(run.shard), Shard.parse(first.shard)
+        if part.of != of.of:
+            raise BadHistory(f"{path}: shard {run.shard}, but {first_path} is shard {first.shard}")
+        if part.number in parts:
+            raise BadHistory(f"shard {run.shard} is there twice: {parts[part.number]} and {path}")
+        parts[part.number] = path
+    missing = sorted(set(range(1, Shard.parse(first.shard).of + 1)) - set(parts))
+    if missing:
+        raise BadHistory(f"missing: {', '.join(f'shard {number}/{Shard.parse(first.shard).of}' for number in missing)}")
+    twice = [name for name, number in Counter(name for _, run in runs for name in run.expected).items() if number > 1]
+    if twice:
+        raise BadHistory(f"{twice[0]} is in more than one shard: the shards were begun with different lists of hosts")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,335 @@
+"""The history file: SQLite, one transaction per finished host.
+
+In write-ahead-log mode a transaction survives the death of the process that made it, at any moment
+(https://www.sqlite.org/wal.html); readers and several writers get along, each waiting for the other at most
+:data:`BUSY` seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..report import wire
+from ..report.changes import PastRun, SeenDump
+from ..report.model import Finding, HostState, Run, RunInfo, State
+from ..transcript import Transcript
+
+BUSY = 30.0  # s
+# Steps from an empty file to the newest schema; a file knows how many it has taken (PRAGMA user_version).
+SCHEMA = (
+    """
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY, started TEXT NOT NULL, who TEXT NOT NULL, suite TEXT NOT NULL, command_line TEXT NOT NULL,
+        options TEXT NOT NULL, selection TEXT NOT NULL, shard TEXT NOT NULL, process TEXT NOT NULL,
+        expected TEXT NOT NULL DEFAULT '[]', tests TEXT NOT NULL DEFAULT '[]',
+        duration REAL NOT NULL DEFAULT 0, exit_status INTEGER, complete INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX run_selection ON run (selection, id);
+    CREATE TABLE cause (
+        run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, id TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE host (
+        run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, name TEXT NOT NULL, state TEXT NOT NULL,
+        findings BLOB NOT NULL, transcript BLOB, dumps TEXT NOT NULL, PRIMARY KEY (run, name)
+    );
+    CREATE TABLE verdict (
+        run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, host TEXT NOT NULL, cause TEXT NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY (run, host, cause)
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+class BadHistory(ValueError):
+    """The file cannot be used; ``str()`` is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run's row. ``expected``: the hosts it was to judge; ``tests``: what each was to be asked; ``process``: who ran it."""
+
+    id: int
+    info: RunInfo
+    selection: str
+    shard: str
+    process: str
+    expected: tuple[str, ...]
+    tests: tuple[str, ...]
+    exit_status: int | None
+    complete: bool
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process that began it is alive, as far as this machine can tell."""
+        host, _, pid = self.process.rpartition(" ")
+        if self.exit_status is not None or host != socket.gethostname():
+            return False
+        try:
+            os.kill(int(pid), 0)
+        except (ProcessLookupError, ValueError):
+            return False
+        except PermissionError:
+            return True
+        return int(pid) != os.getpid()
+
+
+class Store:
+    """The runs in a file. Every method that writes is one transaction; :class:`sqlite3.Error` is :class:`BadHistory`."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open a file, made if there is none; ``read_only``: one that is there, and that nobody need be able to write."""
+        self.path = path
+        if read_only and not path.is_file():
+            raise BadHistory(f"there is no history in {path}: name the file of an earlier run with --history=FILE")
+        with self._sentences():
+            if read_only:
+                # without a log beside it the file is all there is, and a read-only folder needs no lock
+                how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+                self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", timeout=BUSY, uri=True)
+                self._check_version(self._connection)
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # a crash of the machine may cost the last hosts, never the file
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._migrate()
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            raise BadHistory(
+                f"the history {self.path} cannot be used ({words}): "
+                "name another file with --history=FILE, or do without by --no-history"
+            ) from error
+
+    def _migrate(self) -> None:
+        with self.transaction() as connection:
+            version = self._check_version(connection)
+            for step in SCHEMA[version:]:
+                for statement in filter(str.strip, step.split(";")):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
+
+    def _check_version(self, connection: sqlite3.Connection) -> int:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(SCHEMA):
+            raise BadHistory(
+                f"the history {self.path} was written by a newer suite (schema {version}, this one knows {len(SCHEMA)}): "
+                "use that suite, or name another file with --history=FILE"
+            )
+        return version
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing. Raises :class:`BadHistory`."""
+        with self._sentences():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        with self._sentences():
+            self._connection.close()
+
+    # writing
+
+    def begin(self, info: RunInfo, selection: str, shard: str = "") -> int:
+        """A new run; returns its number."""
+        process = f"{socket.gethostname()} {os.getpid()}"
+        values = (info.started.isoformat(), info.who, info.suite_version, info.command_line, json.dumps(dict(info.options)))
+        with self.transaction() as connection:
+            made = connection.execute(
+                "INSERT INTO run (started, who, suite, command_line, options, selection, shard, process) "
+                "VALUES (?,?,?,?,?,?,?,?)",
+                (*values, selection, shard, process),
+            )
+            return int(made.lastrowid or 0)
+
+    def take_up(self, run: int) -> None:
+        """This process goes on with an unfinished run."""
+        with self.transaction() as connection:
+            process = f"{socket.gethostname()} {os.getpid()}"
+            connection.execute("UPDATE run SET process = ?, exit_status = NULL WHERE id = ?", (process, run))
+
+    def expect(self, run: int, hosts: Sequence[str], tests: Sequence[str]) -> None:
+        """What the run is to judge."""
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET expected = ?, tests = ? WHERE id = ?", (json.dumps(list(hosts)), json.dumps(list(tests)), run)
+            )
+
+    def add_host(
+        self, run: int, host: HostState, findings: Sequence[Finding], transcript: Transcript | None, dumps: Sequence[SeenDump]
+    ) -> None:
+        """A finished host. Its evidence is kept once, as the transcript; findings name their commands."""
+        data = [wire.to_data(finding, whole=False) for finding in findings]
+        causes = {finding.cause.id: wire.cause_to_data(finding.cause) for finding in findings if finding.cause}
+        worst: dict[str, State] = {}
+        for finding in findings:
+            if finding.cause:
+                id = finding.cause.id
+                worst[id] = min(worst.get(id, finding.state), finding.state, key=lambda state: state.order)
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO host VALUES (?,?,?,?,?,?)",
+                (
+                    run,
+                    host.name,
+                    json.dumps(wire.host_to_data(host)),
+                    _pack(json.dumps(data)),
+                    _pack(transcript.render()) if transcript else None,
+                    json.dumps([asdict(one) for one in dumps]),
+                ),
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO cause VALUES (?,?,?)", [(run, id, json.dumps(data)) for id, data in causes.items()]
+            )
+            connection.execute("DELETE FROM verdict WHERE run = ? AND host = ?", (run, host.name))
+            if host.reached:
+                connection.executemany(
+                    "INSERT INTO verdict VALUES (?,?,?,?)", [(run, host.name, id, state.value) for id, state in worst.items()]
+                )
+
+    def finish(self, run: int, duration: float, exit_status: int) -> None:
+        """The run ended; it is complete when every host that it expected is here."""
+        with self.transaction() as connection:
+            (expected,) = connection.execute("SELECT expected FROM run WHERE id = ?", (run,)).fetchone()
+            (missing,) = connection.execute(
+                "SELECT count(*) FROM json_each(?) WHERE value NOT IN (SELECT name FROM host WHERE run = ?)", (expected, run)
+            ).fetchone()
+            connection.execute(
+                "UPDATE run SET duration = ?, exit_status = ?, complete = ? WHERE id = ?",
+                (duration, exit_status, not missing, run),
+            )
+
+    def prune(self, selection: str, keep: int, keep_transcripts: int) -> None:
+        """Forget all but the newest runs of a selection, and the transcripts of all but the newest of these.
+
+        The newest complete run stays whatever its age: it is what the next one is compared with.
+        """
+        runs = self.runs(selection)
+        last_complete = next((one.id for one in runs if one.complete), None)
+        old = [one for one in runs[keep:] if one.id != last_complete and not one.is_running]
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM run WHERE id = ?", [(one.id,) for one in old])
+            connection.executemany(
+                "UPDATE host SET transcript = NULL WHERE run = ? AND transcript IS NOT NULL",
+                [(one.id,) for one in runs[keep_transcripts:keep]],
+            )
+        with self._sentences(), closing(self._connection.execute("PRAGMA incremental_vacuum")) as vacuum:
+            vacuum.fetchall()
+
+    # reading
+
+    def runs(self, selection: str | None = None) -> list[StoredRun]:
+        """The runs, the newest first; of one selection, if it is given."""
+        with self._sentences():
+            rows = self._connection.execute(
+                "SELECT id, started, who, suite, command_line, options, duration, selection, shard, process, expected, tests, "
+                "exit_status, complete FROM run WHERE ? IS NULL OR selection = ? ORDER BY id DESC",
+                (selection, selection),
+            ).fetchall()
+        return [_stored(row) for row in rows]
+
+    def run(self, id: int | None = None) -> StoredRun:
+        """One run, the newest by default. Raises :class:`BadHistory`."""
+        for found in self.runs():
+            if id is None or found.id == id:
+                return found
+        raise BadHistory(f"{self.path} has no run {id}" if id is not None else f"{self.path} has no run yet")
+
+    def finished(self, run: int) -> list[str]:
+        """The names of a run's finished hosts."""
+        with self._sentences():
+            return [name for (name,) in self._connection.execute("SELECT name FROM host WHERE run = ?", (run,))]
+
+    def hosts(self, run: int) -> Iterator[tuple[HostState, list[Finding], Transcript | None, list[SeenDump]]]:
+        """A run's finished hosts with all that is known of them."""
+        with self._sentences():
+            rows = self._connection.execute("SELECT id, data FROM cause WHERE run = ?", (run,))
+            causes = {id: wire.cause_from_data(json.loads(data)) for id, data in rows}
+            hosts = self._connection.execute("SELECT name, state, findings, transcript, dumps FROM host WHERE run = ?", (run,))
+        for name, state, findings, packed, dumps in hosts:
+            try:
+                transcript = Transcript.parse(zlib.decompress(packed)) if packed else None
+                readings = transcript.readings if transcript else {}
+                found = [wire.from_data(one, causes, readings) for one in json.loads(zlib.decompress(findings))]
+                seen = [SeenDump(**one) for one in json.loads(dumps)]
+                met = wire.host_from_data(json.loads(state))
+            except (zlib.error, ValueError, KeyError, TypeError) as error:
+                raise BadHistory(f"{self.path}: what is kept of {name} in run {run} is damaged: judge that host again") from error
+            yield met, found, transcript, seen
+
+    def load(self, stored: StoredRun) -> Run:
+        """A run as the reports see it; hosts that are not finished are left out."""
+        found = {host.name: (host, findings) for host, findings, _, _ in self.hosts(stored.id)}
+        names = [name for name in stored.expected if name in found] or list(found)
+        findings = [finding for name in names for finding in found[name][1]]
+        return Run(stored.info, {name: found[name][0] for name in names}, findings)
+
+    def past(self, selection: str, before: int, most: int) -> list[PastRun]:
+        """The newest complete runs of a selection before a run, the newest first."""
+        with self._sentences():
+            rows = self._connection.execute(
+                "SELECT id, started FROM run WHERE selection = ? AND complete AND id < ? ORDER BY id DESC LIMIT ?",
+                (selection, before, most),
+            ).fetchall()
+            return [
+                PastRun(
+                    datetime.fromisoformat(started),
+                    frozenset(self.finished(id)),
+                    {
+                        (host, cause): State(state)
+                        for host, cause, state in self._connection.execute(
+                            "SELECT host, cause, state FROM verdict WHERE run = ?", (id,)
+                        )
+                    },
+                )
+                for id, started in rows
+            ]
+
+    def dumps(self, selection: str, before: int) -> frozenset[tuple[str, str, int]]:
+        """The dumps that any earlier run of a selection saw."""
+        with self._sentences():
+            rows = self._connection.execute(
+                "SELECT dumps FROM host JOIN run ON run.id = host.run WHERE selection = ? AND run.id < ? AND dumps != '[]'",
+                (selection, before),
+            )
+            return frozenset(SeenDump(**one).identity for (dumps,) in rows for one in json.loads(dumps))
+
+    def copy_into(self, other: Store, run: int, into: int) -> None:
+        """Add a run's hosts to a run of another store."""
+        for host, findings, transcript, dumps in self.hosts(run):
+            other.add_host(into, host, findings, transcript, dumps)
+
+
+def _pack(text: str) -> bytes:
+    return zlib.compress(text.encode("utf-8", "surrogateescape"), 6)
+
+
+def _stored(row: Iterable[Any]) -> StoredRun:
+    (id, started, who, suite, command_line, options, duration, *rest) = row
+    (selection, shard, process, expected, tests, exit_status, complete) = rest
+    info = RunInfo(datetime.fromisoformat(started), who, suite, command_line, duration, json.loads(options))
+    hosts, asked = tuple(json.loads(expected)), tuple(json.loads(tests))
+    return StoredRun(id, info, selection, shard, process, hosts, asked, exit_status, bool(complete))

@@ -1,0 +1,139 @@
+# POSIX sh. What a qualification asks of a host that was named by --crash=HOST. Unlike the probe, this writes: one line
+# into the kernel log, one folder under /run, and, once, the panic itself. It configures nothing and deletes no dump.
+
+# crash_listing [FOLDER]: "SIZE CHANGED BORN PATH" of dumps and of the logs beside them, times in seconds since the epoch.
+crash_listing() {
+    folder=${1:-$(dump_folder)}
+    [ -n "$folder" ] || return
+    [ -e "$folder" ] || return 0 # the first dump makes it
+    limit 20 find -H "$folder" -maxdepth 3 -type f \( -name 'vmcore*' -o -name 'dump.*' -o -name 'dump-*' -o -name '*dmesg*' \) \
+        -exec stat -c '%s %.3Y %.3W %n' {} +
+}
+
+# crash_space [FOLDER]: kilobytes that are free there.
+crash_space() {
+    folder=${1:-$(dump_folder)}
+    while [ -n "$folder" ] && [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
+    limit 10 df -Pk "$folder" | awk 'END { print $4 }'
+}
+
+# crash_bootstatus: "DEVICE FLAGS" of the watchdogs.
+crash_bootstatus() {
+    for file in /sys/class/watchdog/*/bootstatus; do
+        [ ! -e "$file" ] || printf '%s %s\n' "$file" "$(cat "$file")"
+    done
+}
+
+# crash_ready KIND [ARGUMENT]: why this trigger cannot work here; nothing where it can.
+crash_ready() {
+    [ "$(id -u)" = 0 ] || echo "a panic needs root: connect as root or use --sudo"
+    [ -w /dev/kmsg ] || echo "/dev/kmsg cannot be written: no mark can be left in the kernel log"
+    case $1 in
+    sysrq-c | cpu) [ -e /proc/sysrq-trigger ] || echo "this kernel has no sysrq (CONFIG_MAGIC_SYSRQ)" ;;
+    esac
+    case $1 in
+    cpu)
+        command -v taskset >/dev/null || echo "taskset is not installed"
+        taskset -c "$2" true 2>/dev/null || echo "processor $2 is not there, or not online"
+        ;;
+    nmi)
+        [ "$2" = console ] || command -v ipmitool >/dev/null || echo "ipmitool is not installed"
+        [ "$2" = console ] || [ -e /dev/ipmi0 ] || echo "there is no /dev/ipmi0: no BMC, or ipmi_devintf is not loaded"
+        [ "$(cat /proc/sys/kernel/unknown_nmi_panic)" = 1 ] || [ "$(cat /proc/sys/kernel/panic_on_io_nmi)" = 1 ] ||
+            echo "kernel.unknown_nmi_panic is 0: the kernel would log the NMI and go on"
+        ;;
+    lkdtm | softlockup | hung-task)
+        case $1 in
+        lkdtm) point=$2 ;;
+        softlockup) point=SOFTLOCKUP ;;
+        *) point=HUNG_TASK ;;
+        esac
+        if [ ! -e /sys/kernel/debug/provoke-crash/DIRECT ]; then
+            echo "there is no /sys/kernel/debug/provoke-crash/DIRECT: the kernel was built without CONFIG_LKDTM, or lkdtm is not loaded"
+        elif ! grep -q -x -F -e "$point" /sys/kernel/debug/provoke-crash/DIRECT; then
+            echo "LKDTM of this kernel does not know $point"
+        fi
+        case $1 in
+        softlockup) [ -e /proc/sys/kernel/softlockup_panic ] || echo "this kernel has no soft lockup detector" ;;
+        hung-task) [ -e /proc/sys/kernel/hung_task_panic ] || echo "this kernel has no hung task detector" ;;
+        esac
+        ;;
+    oom) [ -e /proc/sys/vm/panic_on_oom ] || echo "there is no vm.panic_on_oom" ;;
+    esac
+}
+
+# crash_mark TOKEN: leave the mark, and write everything to disk. Prints the lines of the kernel log that hold it, and the
+# clock.
+crash_mark() {
+    printf '<5>kdump-acceptance: %s\n' "$1" >/dev/kmsg || return
+    limit 60 sync || echo "sync did not end in 60 s" >&2
+    date +%s
+    dmesg | grep -F -e "$1"
+}
+
+# crash_fire TOKEN BOOT_ID KIND [ARGUMENT]: once per mark and only in the boot that was marked; returns before the panic,
+# so that nobody waits on a connection that dies with the kernel.
+crash_fire() {
+    [ "$(cat /proc/sys/kernel/random/boot_id)" = "$2" ] || {
+        echo "this is another boot than the one that was marked" >&2
+        return 1
+    }
+    mkdir "/run/kdump-crash-$1" || return
+    cat >"/run/kdump-crash-$1/fire" <<'END'
+mkdir "/run/kdump-crash-$1/fired" || exit
+sleep 3
+point() { echo "$1" >/sys/kernel/debug/provoke-crash/DIRECT; }
+case $3 in
+sysrq-c) echo c >/proc/sysrq-trigger ;;
+cpu) exec taskset -c "$4" sh -c 'echo c >/proc/sysrq-trigger' ;;
+nmi) ipmitool chassis power diag ;;
+lkdtm) point "$4" ;;
+softlockup) echo 1 >/proc/sys/kernel/softlockup_panic && point SOFTLOCKUP ;;
+hung-task) echo 1 >/proc/sys/kernel/hung_task_panic && echo 10 >/proc/sys/kernel/hung_task_timeout_secs && point HUNG_TASK ;;
+oom)
+    echo 2 >/proc/sys/vm/panic_on_oom || exit
+    systemd-run --quiet --scope -p MemoryMax=32M -p MemorySwapMax=0 tail /dev/zero || tail /dev/zero
+    ;;
+esac
+END
+    # A service of its own outlives the session, which logind may end with all of its processes.
+    [ -d /run/systemd/system ] &&
+        limit 20 systemd-run --quiet --unit="kdump-crash-$1" /bin/sh "/run/kdump-crash-$1/fire" "$@" && return
+    [ ! -d "/run/kdump-crash-$1/fired" ] || return
+    if command -v setsid >/dev/null; then
+        setsid /bin/sh "/run/kdump-crash-$1/fire" "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- &
+    else
+        nohup /bin/sh "/run/kdump-crash-$1/fire" "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- &
+    fi
+}
+
+# crash_log DUMP TOKEN: where the token stands: "dump LINE" in the dump's own log, "beside FILE: LINE" in the log that was
+# saved with it. "no-token WHERE" for a log without it, "unreadable WORDS" where the dump's own log could not be read.
+crash_log() {
+    scratch=$(mktemp -d /run/kdump-log.XXXXXX) || return
+    if ! command -v makedumpfile >/dev/null; then
+        echo "unreadable makedumpfile is not installed there"
+    elif limit 120 makedumpfile --dump-dmesg "$1" "$scratch/log" >"$scratch/words" 2>&1; then
+        if line=$(grep -F -m 1 -e "$2" "$scratch/log"); then echo "dump $line"; else echo "no-token the dump"; fi
+    else
+        echo "unreadable makedumpfile --dump-dmesg: $(grep -v '^$' "$scratch/words" | grep -v 'makedumpfile Failed' | tail -n 1)"
+    fi
+    rm -rf "$scratch"
+    for file in "${1%/*}"/*dmesg*; do
+        [ -f "$file" ] || continue
+        if line=$(grep -F -m 1 -e "$2" "$file"); then echo "beside $file: $line"; else echo "no-token $file"; fi
+    done
+}
+
+# crash_open DUMP VMLINUX: what crash says of the dump.
+crash_open() {
+    home=$(mktemp -d /run/kdump-home.XXXXXX) || return
+    printf '%s' 'set scroll off
+sys
+bt
+mod
+log
+quit
+' | HOME=$home TERM=dumb limit 240 crash "$2" "$1" 2>&1 | head -c 2000000
+    rm -rf "$home"
+}

@@ -1,0 +1,522 @@
+"""One crash of one host, step by step. Each step is done once, when it is first asked for, after those before it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from .. import open_dump, vmcore
+from ..bytesource import LocalFile
+from ..fact import Fact
+from ..parsers.dump import Dump, State
+from ..parsers.opened_dump import of_crash
+from ..parsers.unreadable import Unreadable
+from ..transcript import Reading
+from ..verdict import CouldNotDetermine, NotApplicable
+from . import asks, steps
+from .asks import File
+from .console import Kind, Lines, classify
+from .machine import Clock, Console, Host
+from .record import Record, Store
+from .steps import DeadEnd, Step
+from .trigger import Trigger
+from .watch import Ended, Limits, Observation, Watch
+
+T = TypeVar("T")
+ASK = 60.0
+LOOK = 15.0
+#: seconds; the host answers again before its kdump service has loaded the capture kernel for the next crash
+LOADED = 300.0
+SETTLED = 15.0
+_PAUSE = 1.0
+_CARD_RESET = 0x20  # WDIOF_CARDRESET, include/uapi/linux/watchdog.h: the watchdog reset the machine
+_MOST_COPIED = 8 << 30
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step ended. ``seen`` in words, one line first. A step that did not ``happen`` is where the crash ended."""
+
+    happened: bool
+    seen: str
+    seconds: float = 0.0
+    """Since the trigger, for the steps from DOWN to FOUND; else what the step took."""
+
+
+@dataclass
+class Setting:
+    """How a crash is done. ``folder``: where dumps go, "" for where the host's own configuration says. ``vmlinux``: on the
+    controller. ``preflight`` says why the host must not be crashed, or raises CouldNotDetermine."""
+
+    trigger: Trigger
+    limits: Limits
+    folder: str = ""
+    vmlinux: Path | None = None
+    watchdogs: Mapping[str, float] = field(default_factory=dict)
+    nmi: Callable[[], None] | None = None
+    command: Callable[[str], str] | None = None
+    preflight: Callable[[], tuple[str, ...]] = lambda: ()
+
+
+class Crash:
+    """:meth:`reach` a step. The host is asked by ``host``, the place where its dumps can be seen by ``place``."""
+
+    def __init__(
+        self,
+        record: Record,
+        setting: Setting,
+        *,
+        host: Host,
+        place: Host,
+        console: Callable[[int | None], Console | None],
+        store: Store,
+        clock: Clock,
+    ) -> None:
+        self.record, self._setting, self._store, self._clock = record, setting, store, clock
+        self._host, self._place, self._open_console = host, place, console
+        self._console: Console | None = None
+        self._lines = Lines()
+        self._watch: Watch | None = None
+        self._results: dict[Step, Result | Exception] = {}
+        self._dump: Dump | None = None
+        self._file: File | None = None
+        self._crash_said: str | None = None
+        self.ended: Ended | None = None
+        self.tail: list[str] = []
+        """The console's last lines."""
+        self.resumed = record.pending
+
+    # -- the steps, in order ---------------------------------------------------------------------------------------
+
+    def reach(self, step: Step) -> Result:
+        """What became of a step. Raises :class:`NotApplicable` where the crash did not come so far, or nobody could look,
+        and :class:`CouldNotDetermine`."""
+        for one in list(Step)[: step.order + 1]:
+            if one not in self._results:
+                self._results[one] = self._try(one)
+        outcome = self._results[step]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    @property
+    def proven(self) -> bool:
+        """A whole dump of this very crash lies there."""
+        wanted = (self._results.get(step) for step in (Step.FOUND, Step.COMPLETE, Step.OURS))
+        opens = self._results.get(Step.OPENS)
+        fine = all(isinstance(result, Result) and result.happened for result in wanted)
+        return fine and not (isinstance(opens, Result) and not opens.happened)
+
+    def close(self) -> None:
+        if self._console is not None:
+            self._console.close()
+            self._console = None
+
+    def _try(self, step: Step) -> Result | Exception:
+        stopped = next((one for one, result in self._results.items() if self._stops(one, result)), None)
+        if stopped is not None:
+            if self.record.fired is None:
+                return NotApplicable("the host was not crashed")
+            why = self.ended.dead_end.name if self.ended else f"it could not be told how the step '{stopped}' ended"
+            return NotApplicable(f"the crash did not come so far: {why}")
+        try:
+            result: Result = getattr(self, f"_{step.name.lower()}")()
+        except (CouldNotDetermine, NotApplicable) as reason:
+            return reason
+        finally:
+            if step is Step.OURS:  # whatever it says, nothing more can be learnt by looking again
+                self.record.concluded = True
+            if self.record.fired is not None:
+                self._save()
+        if result.happened:
+            self.record.reached.setdefault(step, self._clock.now())
+        else:
+            self._conclude(result.seen.partition("\n")[0])
+        return result
+
+    @staticmethod
+    def _stops(step: Step, result: Result | Exception) -> bool:
+        if isinstance(result, Result):
+            return not result.happened
+        return step in (Step.PREFLIGHT, Step.MARK, Step.TRIGGER, Step.BACK, Step.FOUND)
+
+    def _save(self) -> None:
+        if self._watch is not None:
+            for step, at in self._watch.reached.items():
+                self.record.reached[step] = at
+        self._store.save(self.record)
+
+    def _conclude(self, end: str) -> None:
+        """Followed to its end. A machine that never came back may still hold a dump: that record stays open."""
+        self.record.end = end
+        self.record.concluded = self.ended is None or self.ended.dead_end not in _MAY_STILL_COME
+        if self.record.fired is not None:
+            self._save()
+
+    def _dead(self, ended: Ended) -> Result:
+        self.ended = ended
+        return Result(False, ended.sentence, self._since(ended.at))
+
+    def _dead_end(self, dead_end: DeadEnd, seen: str) -> Result:
+        return self._dead(Ended(dead_end, seen, self._clock.now()))
+
+    def _preflight(self) -> Result:
+        if self.resumed:
+            return Result(True, f"resumed: the crash of {_date(self.record.fired)} is looked for, nothing is crashed")
+        began = self._clock.now()
+        reasons = self._setting.preflight()
+        if not reasons:
+            trigger = self._setting.trigger
+            if trigger.kind == "nmi" and self._setting.nmi is not None:
+                trigger = Trigger("nmi", "console")
+            reasons = self._ask(self._host, asks.ready(trigger))
+        if reasons:
+            return Result(False, "not crashed: " + "; ".join(reasons), self._clock.now() - began)
+        self._wait_until_loaded()
+        return Result(True, "nothing speaks against a crash", self._clock.now() - began)
+
+    def _wait_until_loaded(self) -> None:
+        """After a crash the host answers before the capture kernel is loaded again."""
+        if self.record.cycle == 1:
+            return
+        until = self._clock.now() + LOADED
+        while not self._ask(self._host, asks.Loaded):
+            if self._clock.now() > until:
+                raise CouldNotDetermine(
+                    f"no capture kernel is loaded {LOADED:.0f} s after the machine came back: not crashed again"
+                )
+            self._clock.sleep(_PAUSE)
+
+    def _mark(self) -> Result:
+        record, began = self.record, self._clock.now()
+        if self.resumed:
+            return Result(True, f"resumed: the mark is {record.token}")
+        folder = self._setting.folder
+        record.boot_id = self._ask(self._host, asks.BootId)
+        listed = self._ask(self._place, asks.listing(folder))
+        record.before = {path: [file.size, file.changed, file.born] for path, file in listed.items()}
+        record.free = self._ask(self._place, asks.space(folder))
+        record.bootstatus = self._ask(self._host, asks.bootstatus())
+        record.watchdogs = dict(self._setting.watchdogs)
+        marked = self._ask(self._host, asks.mark(record.token), ASK + 60)
+        if not marked.kept:
+            raise CouldNotDetermine(
+                "the kernel log does not keep what is written into /dev/kmsg (printk.devkmsg=off?): not crashed"
+            )
+        record.host_clock = marked.clock
+        there = f"{len(listed)} files lie where dumps go, {record.free / _MIB:.0f} MiB are free"
+        seen = f"{record.token} stands in the kernel log; {there}"
+        return Result(True, seen, self._clock.now() - began)
+
+    def _trigger(self) -> Result:
+        record, setting = self.record, self._setting
+        self._console = self._open_console(record.console_offset if self.resumed else None)
+        if self.resumed:
+            assert record.fired is not None
+            self._begin_watch(record.fired)
+            return Result(True, f"resumed: {record.trigger} was fired at {_date(record.fired)}; it is not fired again")
+        record.console_offset = self._console.offset if self._console is not None else 0
+        record.fired = began = self._clock.now()
+        self._store.save(record)  # from here on the host counts as crashed, whatever happens to us
+        said = ""
+        if setting.trigger.kind == "nmi" and setting.nmi is not None:
+            setting.nmi()
+        elif setting.trigger.kind == "command" and setting.command is not None:
+            said = setting.command(setting.trigger.argument)
+        else:
+            said = self._host.fire(asks.fire(record.token, record.boot_id, setting.trigger), ASK)
+        if said.startswith("the host refused"):
+            return self._dead_end(steps.NEVER_WENT_DOWN, said)
+        self._begin_watch(began)
+        return Result(True, f"{setting.trigger}, fired once{f'; {said}' if said else ''}", self._clock.now() - began)
+
+    def _begin_watch(self, fired: float) -> None:
+        limits = self._setting.limits
+        if self.resumed:  # the controller was away: the deadlines count from now
+            fired = self._clock.now()
+        self._watch = Watch(self.record.boot_id, fired, limits, self._console is not None, self._place is not self._host)
+        known = {Step(step): at for step, at in self.record.reached.items()}
+        self._watch.reached.update({step: at for step, at in known.items() if step in (Step.DOWN, Step.CAPTURE, Step.DUMPING)})
+
+    def _down(self) -> Result:
+        return self._watched(Step.DOWN, "it panicked or stopped answering")
+
+    def _capture(self) -> Result:
+        if self._console is None:
+            raise NotApplicable("no console is followed (--console=HOST=FILE): what the capture kernel left will tell")
+        return self._watched(Step.CAPTURE, "the console shows the capture kernel's command line")
+
+    def _dumping(self) -> Result:
+        if self._console is None and self._place is self._host:
+            raise NotApplicable(
+                "no console is followed, and the dump lies on the machine that is down: nobody can watch it grow "
+                "(--console=HOST=FILE, --crash-dumps=HOST=FOLDER)"
+            )
+        return self._watched(Step.DUMPING, "the dump is being written")
+
+    def _back(self) -> Result:
+        return self._watched(Step.BACK, "another boot answers")
+
+    def _watched(self, step: Step, words: str) -> Result:
+        watch = self._watch
+        assert watch is not None
+        while step not in watch.reached and not watch.done:
+            watch.see(self._observe(watch))
+            if step not in watch.reached and not watch.done:
+                self._clock.sleep(_PAUSE)
+        if watch.ended is not None and step not in watch.reached:
+            return self._dead(watch.ended)
+        if step not in watch.reached:
+            raise NotApplicable(f"{self._unseen()}: what was left behind will tell")
+        return Result(
+            True, f"{words} {self._since(watch.reached[step]):.0f} s after the trigger", self._since(watch.reached[step])
+        )
+
+    def _unseen(self) -> str:
+        if self._console is None:
+            return "nothing was seen to grow before the machine was back"
+        return "the console did not show it" if self.tail else "the console said nothing"
+
+    def _observe(self, watch: Watch) -> Observation:
+        events, heard = [], False
+        now = self._clock.now()
+        if self._console is not None:
+            while data := self._console.read():
+                heard = True
+                for line in self._lines.feed(data):
+                    self.tail = [*self.tail[-199:], line]
+                    event = classify(line, now)
+                    if event is not None:
+                        events.append(event)
+        size = None
+        if self._place is not self._host and Step.DOWN in watch.reached:
+            size = sum(file.size for _, file in self._new_files())
+        look = self._host.look(LOOK)
+        return Observation(self._clock.now(), look.answer, look.asked, tuple(events), heard, size)
+
+    def _new_files(self) -> list[tuple[str, File]]:
+        """Dumps, finished or not, that were not there at the mark, or changed since."""
+        try:
+            listed = self._ask(self._place, asks.listing(self._setting.folder))
+        except CouldNotDetermine:
+            if self._place is self._host:
+                raise
+            return []
+        before = self.record.before
+        fresh = [(path, file) for path, file in listed.items() if before.get(path) != [file.size, file.changed, file.born]]
+        return [(path, file) for path, file in fresh if _is_dump(path)]
+
+    def _found(self) -> Result:
+        self._settle()
+        fresh = self._new_files()
+        whole = [(path, file) for path, file in fresh if "incomplete" not in path.rpartition("/")[2]]
+        if not whole:
+            ended = self._without_dump()
+            if fresh and ended.dead_end in (steps.NO_DUMP, steps.DUMP_FAILED):
+                path, file = max(fresh, key=lambda one: one[1].size)
+                ended = Ended(steps.DUMP_UNFINISHED, f"{path} was begun and never finished, {file.size} bytes", ended.at)
+            return self._dead(ended)
+        path, self._file = max(whole, key=lambda one: (one[1].changed or 0.0, one[1].size))
+        self.record.dump = path
+        return Result(True, f"{path}, {self._file.size / _MIB:.1f} MiB", self._clock.now() - (self.record.fired or 0.0))
+
+    def _settle(self) -> None:
+        """The machine is back, but may still be mounting the disk that dumps go to."""
+        until = self._clock.now() + SETTLED
+        while self._clock.now() < until and not self._seen_fresh():
+            self._clock.sleep(_PAUSE)
+
+    def _seen_fresh(self) -> bool:
+        try:
+            return bool(self._new_files())
+        except CouldNotDetermine:
+            return False
+
+    def _without_dump(self) -> Ended:
+        assert self._watch is not None
+        flagged = ""
+        try:
+            for path, flags in self._ask(self._host, asks.bootstatus()).items():
+                if flags & _CARD_RESET and not self.record.bootstatus.get(path, 0) & _CARD_RESET:
+                    flagged = f"{path} is {flags}: the watchdog says that it reset the machine"
+        except CouldNotDetermine:
+            pass  # the console and the timers that ran still tell
+        return self._watch.without_dump(self._clock.now(), flagged, self.record.watchdogs)
+
+    def _complete(self) -> Result:
+        dump = self._dump = self._ask(self._place, asks.evidence(self.record.dump), ASK)
+        if dump.complete.state is State.INCOMPLETE:
+            ended = self._without_dump()
+            if ended.dead_end not in (steps.DISK_FULL, steps.WATCHDOG_RESET, steps.DUMP_FAILED):
+                ended = Ended(steps.DUMP_UNFINISHED, "", ended.at)
+            why = f"{dump.complete.reason}, {dump.size} bytes on disk"
+            seen = f"{self.record.dump}: {why}" + (f" ({ended.seen})" if ended.seen else "")
+            return self._dead_end(ended.dead_end, seen)
+        if dump.complete.state is State.CANNOT_TELL:
+            raise CouldNotDetermine(f"{self.record.dump}: {dump.complete.reason}")
+        return Result(True, f"{dump.format}: {dump.complete.reason}")
+
+    def _ours(self) -> Result:
+        record, dump = self.record, self._dump
+        said = self._ask(self._place, asks.log(record.dump, record.token), 180)
+        where = next((words for kind, words in said if kind == "dump"), None)
+        if where is not None:
+            return Result(True, f"the mark is in the dump's own log, read by makedumpfile: {where}")
+        crashed = dump.crash_time.timestamp() if dump is not None and dump.crash_time else None
+        if crashed is not None and crashed < record.host_clock - 1:
+            seen = (
+                f"{record.dump} says that it crashed at {_date(crashed)}, and the host was marked at {_date(record.host_clock)}"
+            )
+            return self._dead_end(steps.OTHER_CRASH, seen)
+        text = self._opened()
+        if text is not None and of_crash(text).log_lines:
+            if record.token in text:
+                return Result(True, "the mark is in the dump's own log, read by crash")
+            return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
+        if any(kind == "no-token" and words == "the dump" for kind, words in said):
+            return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
+        beside = next((words for kind, words in said if kind == "beside"), None)
+        if beside is not None and crashed is not None:
+            return Result(
+                True,
+                f"the mark is in the log that the capture kernel saved with it, and the dump's own time of the crash, "
+                f"{_date(crashed)}, fits: {beside}",
+            )
+        if beside is None and any(kind == "no-token" for kind, _ in said):
+            return self._dead_end(
+                steps.OTHER_CRASH, f"the mark {record.token} is not in the log that was saved with {record.dump}"
+            )
+        reasons = "; ".join(words for kind, words in said if kind == "unreadable")
+        raise CouldNotDetermine(f"{record.dump}: whether it is of this crash is unknown: {reasons or 'no log lies beside it'}")
+
+    def _opens(self) -> Result:
+        text = self._opened()
+        if text is None:
+            raise NotApplicable(
+                "crash, or the vmlinux of this kernel, is not on the host; "
+                "--crash-vmlinux=PATH, with its debuginfo, opens the dump with the crash that is installed here"
+            )
+        opened = of_crash(text)
+        if not opened.readable:
+            seen = opened.complaint or "no panicking task, backtrace and log came out of crash"
+            return self._dead_end(steps.CANNOT_BE_OPENED, f"{self.record.dump}: {seen}")
+        return Result(
+            True,
+            f"crash shows the panic ({opened.panic or 'no message'}), task {opened.task}, a backtrace of {opened.frames} frames, "
+            f"{opened.log_lines} lines of log and {opened.modules} modules",
+        )
+
+    def _opened(self) -> str | None:
+        """What crash prints of the dump, where it lies or here; None where neither can be."""
+        if self._crash_said is None:
+            self._crash_said = self._open_there() or self._open_here() or ""
+        return self._crash_said or None
+
+    def _open_there(self) -> str | None:
+        if self._dump is None or self._ask(self._place, asks.Crash) == "none":
+            return None
+        for one in self._ask(self._place, asks.Vmlinux):
+            if one.image is not None and vmcore.match(self._dump, one.image).matches:
+                return self._ask(self._place, asks.opened(self.record.dump, one.path), 300)
+        return None
+
+    def _open_here(self) -> str | None:
+        vmlinux = self._setting.vmlinux
+        if vmlinux is None or self._dump is None:
+            return None
+        with TemporaryDirectory(prefix="kdump-crash-") as folder:
+            copy = Path(folder) / "vmcore"
+            try:
+                with LocalFile(str(vmlinux)) as source:
+                    matched = vmcore.match(self._dump, vmcore.read_vmlinux(source, [self._dump]))
+                if matched.matches is False:
+                    raise CouldNotDetermine(f"{vmlinux} is not of this kernel: {matched.reason}")
+                self._place.copy(self.record.dump, copy, _MOST_COPIED, 600)
+                return open_dump.output_of_crash(copy, vmlinux)
+            except (Unreadable, open_dump.CannotOpen) as problem:
+                raise CouldNotDetermine(f"{self.record.dump}: {problem}") from problem
+
+    # -- what took how long ----------------------------------------------------------------------------------------
+
+    def durations(self) -> list[tuple[str, float]]:
+        """Seconds since the trigger of each step that was seen."""
+        fired = self.record.fired
+        if fired is None:
+            return []
+        seen = self._watch.reached if self._watch is not None else {}
+        return [(step.value, seen[step] - fired) for step in Step if step in seen]
+
+    def rate(self) -> str:
+        """How fast the dump was written, and how that is known."""
+        if self._file is None:
+            return ""
+        begun = self._watch.symptoms.get(Kind.DUMP_BEGINS) if self._watch else None
+        saved = self._watch.symptoms.get(Kind.SAVED) if self._watch else None
+        if begun and saved and begun.stamp is not None and saved.stamp is not None and saved.stamp > begun.stamp:
+            seconds, source = saved.stamp - begun.stamp, "by the console's time stamps"
+        elif self._file.born and self._file.changed and self._file.changed > self._file.born:
+            seconds, source = self._file.changed - self._file.born, "by the times of the file"
+        else:
+            return ""
+        size = self._file.size / _MIB
+        return f"{size:.1f} MiB in {seconds:.1f} s, {size / seconds:.1f} MiB/s ({source})"
+
+    def budget(self) -> str:
+        """How often a dump fits into the time-outs of the hardware watchdogs."""
+        needed = self._needed()
+        if needed is None or not self.record.watchdogs:
+            return "" if needed is None else "no hardware watchdog runs"
+        return ", ".join(
+            f"{name}: {seconds:.0f} s ÷ {needed:.0f} s = {seconds / needed:.1f}"
+            for name, seconds in self.record.watchdogs.items()
+        )
+
+    def _needed(self) -> float | None:
+        """Seconds from the panic until the dump was saved, or else until the machine was back."""
+        if self._watch is None or self._file is None or Step.DOWN not in self._watch.reached:
+            return None
+        saved = self._watch.symptoms.get(Kind.SAVED)
+        end = saved.at if saved else self._watch.reached.get(Step.BACK)
+        return None if end is None else max(end - self._watch.reached[Step.DOWN], 1.0)
+
+    def evidence(self) -> tuple[Reading, ...]:
+        """The console's last lines."""
+        return (Reading("serial console", "\n".join(self.tail[-60:]), "", 0),) if self.tail else ()
+
+    def _since(self, at: float) -> float:
+        return at - self.record.fired if self.record.fired is not None else 0.0
+
+    @staticmethod
+    def _ask(remote: Host, fact: Fact[T], deadline: float = ASK) -> T:
+        return fact.of(remote.ask([fact], deadline))
+
+
+def new_record(host: str, trigger: Trigger, cycle: int) -> Record:
+    """With a token that no log holds yet."""
+    return Record(host, f"crash-{secrets.token_hex(12)}", str(trigger), cycle)
+
+
+def _is_dump(path: str) -> bool:
+    return "dmesg" not in path.rpartition("/")[2] and not path.endswith((".txt", ".log", ".status"))
+
+
+def _date(at: float | None) -> str:
+    return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+#: the machine stands still, or is still at it: a dump may lie there after somebody reset it
+_MAY_STILL_COME = (
+    steps.NEVER_CAME_BACK,
+    steps.CAPTURE_SILENT,
+    steps.OUT_OF_MEMORY,
+    steps.DISK_MISSING,
+    steps.EMERGENCY_SHELL,
+    steps.CAPTURE_PANIC,
+    steps.DUMP_STALLED,
+)

@@ -1,0 +1,35 @@
+"""Report files: replaced in one step, so that a reader never sees half of one and a failure never costs the last one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def checked_path(config: pytest.Config, option: str, asked: str | None) -> Path | None:
+    """The file that an option names, its folder made. Raises :class:`pytest.UsageError` when it cannot be written."""
+    if asked is None:
+        return None
+    path = config.invocation_params.dir / Path(asked).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(f"{option}={asked}: cannot write there: {error.strerror}") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise pytest.UsageError(f"{option}={asked}: cannot write there: name a file in a folder of yours")
+    return path
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file beside ``path`` and move it there; a pipe or a terminal is written to. Raises :class:`OSError`."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+# POSIX sh. Debuginfo: where each flavour keeps it, and the bytes that identify it.
+
+# vmlinux_places RELEASE: the debuginfo of that kernel, one file a line; of every kernel where RELEASE is '*'. Under
+# $kernel_root, where that is set.
+vmlinux_places() {
+    # shellcheck disable=SC2231,SC2154  # a pattern may be meant; the script that this is part of sets kernel_root
+    for place in "$kernel_root"/usr/lib/debug/boot/vmlinux-$1 "$kernel_root"/usr/lib/debug/lib/modules/$1/vmlinux \
+        "$kernel_root"/usr/lib/debug/usr/lib/modules/$1/vmlinux "$kernel_root"/usr/lib/debug/lib/modules/$1/vmlinux.debug \
+        "$kernel_root"/usr/lib/debug/usr/lib/modules/$1/vmlinux.debug "$kernel_root"/usr/lib/debug/boot/vmlinux-$1.debug \
+        "$kernel_root"/usr/lib/modules/$1/vmlinux.debug "$kernel_root"/boot/vmlinux-$1.debug \
+        "$kernel_root"/lib/modules/$1/vmlinux "$kernel_root"/lib/modules/$1/build/vmlinux; do
+        [ ! -f "$place" ] || printf '%s\n' "$place"
+    done
+}
+
+# own_vmlinux: what packages of kernels themselves bring (SUSE's, compressed and without DWARF), of every kernel.
+own_vmlinux() {
+    for place in /boot/vmlinux-* /usr/lib/modules/*/vmlinux.gz /usr/lib/modules/*/vmlinux.xz /usr/lib/modules/*/vmlinux.zst; do
+        [ ! -f "$place" ] || printf '%s\n' "$place"
+    done
+}
+
+# vmlinux_by_id: the .debug file of the running kernel that is named by its build-id.
+vmlinux_by_id() {
+    notes=$(od -An -v -tx1 /sys/kernel/notes 2>/dev/null | tr -d ' \n')
+    case $notes in *040000001400000003000000474e5500*) ;; *) return ;; esac
+    rest=${notes#*040000001400000003000000474e5500}
+    id=${rest%"${rest#????????????????????????????????????????}"}
+    place=/usr/lib/debug/.build-id/${id%"${id#??}"}/${id#??}.debug
+    [ ! -f "$place" ] || printf '%s\n' "$place"
+}
+
+# vmlinux_files: what --vmlinux names, then what is of the running kernel, then the others; twenty-four at most.
+vmlinux_files() {
+    for place in /boot /usr/lib/debug /usr/lib/debug/boot /usr/lib/debug/lib/modules /usr/lib/debug/usr/lib/modules; do
+        # its files cannot be seen, so it stands for them
+        if [ -d "$place" ] && ! { [ -r "$place" ] && [ -x "$place" ]; }; then
+            printf 'file %s/\nsize 0\npermission denied\n' "$place"
+        fi
+    done
+    IFS='
+'
+    set -f
+    # shellcheck disable=SC2086,SC2154  # one word per line; the script that this is part of sets it
+    set -- $vmlinux_given
+    set +f
+    for file; do
+        if [ -f "$file" ]; then
+            vmlinux_evidence "$file" | sed '1s/$/\
+given/'
+        else
+            printf 'file %s\ngiven\nnot here\n' "$file"
+        fi
+    done
+    found=$({ vmlinux_places "$(uname -r)" && vmlinux_by_id && vmlinux_places '*' && own_vmlinux; } | awk '!seen[$0]++' | head -n 24)
+    set -f
+    # shellcheck disable=SC2086  # one word per line
+    set -- $found
+    set +f
+    unset IFS
+    vmlinux_evidence "$@"
+}
+
+# boot_images: "PATH:" and the words by which each installed kernel image names its build, where its header does (x86).
+boot_images() {
+    boot_can_be_seen || return
+    for ev_file in /boot/vmlinuz-*; do
+        [ -f "$ev_file" ] || continue
+        words=
+        # shellcheck disable=SC2154  # ev_hex and ev_num set them
+        if ev_begin >/dev/null && ev_hex 514 4 && [ "$ev_raw" = 48647253 ] && ev_num 526 2; then
+            words=$(tail -c "+$((ev_n + 513))" "$ev_file" | head -c 256 | tr '\000' '\n' | head -n 1)
+        fi
+        printf '%s:%s\n' "$ev_file" "$words"
+    done
+    return 0
+}

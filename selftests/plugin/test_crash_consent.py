@@ -1,0 +1,88 @@
+"""Who may be crashed: nobody, unless the command line itself names the host exactly as --hosts shows it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+QUALIFICATION = Path(__file__).parents[2] / "tests" / "qualification"
+BODY = "def test_machine_goes_down(crash_down):\n    assert crash_down.happened\n"
+
+
+@pytest.fixture
+def run(pytester, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(pytester.path / "state"))
+    pytester.makeconftest('pytest_plugins = ["kdump.plugin", "kdump.qualification.plugin"]')
+    pytester.makeini("[pytest]\ntestpaths = tests")
+    folder = pytester.mkdir("tests") / "qualification"
+    folder.mkdir()
+    for path in QUALIFICATION.glob("test_crash_*.py"):
+        (folder / path.name).write_text(path.read_text())
+
+    def go(*options):
+        return pytester.runpytest_subprocess("--connect-timeout=1", *options)
+
+    return go
+
+
+def said(result):
+    text = result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in text
+    return text
+
+
+def test_without_consent_the_tests_are_not_there(run):
+    assert run("--hosts=ssh://db1").ret == 4  # nothing was selected
+    result = run("--hosts=ssh://db1", "tests/qualification")
+    assert result.ret == 4
+    assert "is the consent" in said(result)
+
+
+@pytest.mark.parametrize("name", ["db*", "all", "@hosts", "ssh://db1", "db1,db2", "DB1"])
+def test_only_the_exact_name_is_consent(run, name):
+    result = run("--hosts=ssh://db1,ssh://db2", f"--crash={name}")
+    assert result.ret == 4
+    assert "no host of exactly this name" in said(result)
+
+
+@pytest.mark.parametrize("way", ["environment", "ini", "file"])
+def test_consent_is_typed(run, pytester, monkeypatch, way):
+    options = ["--hosts=ssh://db1"]
+    if way == "environment":
+        monkeypatch.setenv("PYTEST_ADDOPTS", "--crash=db1")
+    elif way == "ini":
+        pytester.makeini("[pytest]\naddopts = --crash=db1\ntestpaths = tests")
+    else:
+        pytester.path.joinpath("args").write_text("--crash=db1\n")
+        options.append("@args")
+    result = run(*options)
+    assert result.ret == 4
+    assert "type it on the command line" in said(result)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--hosts=local://", "--crash=localhost"], "crash it over SSH"),
+        (["--hosts=docker://box", "--crash=docker://box"], "cannot be crashed and watched"),
+        (["--hosts=ssh://db1", "--crash=db1", "--crash-trigger=sysrq-b"], "is not known"),
+        (["--hosts=ssh://db1", "--crash=db1", "--console=db2=/dev/null"], "that --crash names"),
+        (["--hosts=ssh://db1", "--crash=db1", "--crash-resume"], "no crash of db1 waits"),
+        (["--hosts=ssh://db1", "--crash-resume"], "add --crash=HOST"),
+        (["--hosts=ssh://db1", "--crash=db1", "--crash-cycles=0"], "at least 1"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(run, options, words):
+    result = run(*options)
+    assert result.ret == 4
+    assert words in said(result)
+
+
+def test_a_crash_that_nobody_followed_is_not_repeated(run, pytester):
+    folder = pytester.path / "state" / "kdump-acceptance" / "crash"
+    folder.mkdir(parents=True)
+    record = {"host": "db1", "token": "t", "trigger": "sysrq-c", "fired": 1.0}
+    folder.joinpath("db1.json").write_text(json.dumps(record))
+    result = run("--hosts=ssh://db1", "--crash=db1")
+    assert result.ret == 4
+    assert "--crash-resume" in said(result)

@@ -1,0 +1,224 @@
+"""Runs that are remembered: cut off at any moment, resumed, compared, sharded, joined, spread over workers."""
+
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from kdump.history.store import Store
+from kdump.transcript import Transcript
+from selftests.plugin.test_run import HOSTS, SUITE
+
+EXAMPLE = Path(__file__).parents[2] / "inventories" / "kubernetes-indexed-job.yml"
+TEXT, COUNT = {"type": "string", "minLength": 1}, {"type": "integer", "minimum": 1}
+
+
+def of(required, **properties):
+    return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
+
+
+MOUNT = of(["name", "mountPath"], name=TEXT, mountPath=TEXT, readOnly={"type": "boolean"})
+CONTAINER = of(
+    ["name", "image"],
+    name=TEXT,
+    image=TEXT,
+    workingDir=TEXT,
+    command={"type": "array", "items": TEXT},
+    args={"type": "array", "items": TEXT},
+    volumeMounts={"type": "array", "items": MOUNT},
+)
+VOLUME = of(
+    ["name"],
+    name=TEXT,
+    configMap=of(["name"], name=TEXT),
+    secret=of(["secretName"], secretName=TEXT, defaultMode={"type": "integer", "minimum": 0, "maximum": 0o777}),
+    persistentVolumeClaim=of(["claimName"], claimName=TEXT),
+)
+POD = of(
+    ["restartPolicy", "containers"],
+    restartPolicy={"enum": ["Never", "OnFailure"]},
+    containers={"type": "array", "minItems": 1, "items": CONTAINER},
+    volumes={"type": "array", "items": VOLUME},
+)
+# backoffLimitPerIndex needs restartPolicy Never and completionMode Indexed
+SPEC = of(
+    ["completionMode", "completions", "template"],
+    completionMode={"const": "Indexed"},
+    completions=COUNT,
+    parallelism=COUNT,
+    backoffLimitPerIndex={"type": "integer", "minimum": 0},
+    template=of(["spec"], spec=POD),
+)
+JOB = of(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "batch/v1"},
+    kind={"const": "Job"},
+    metadata=of(["name"], name={"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63}),
+    spec=SPEC,
+)
+
+CONFTEST = """
+pytest_plugins = ["kdump.plugin"]
+import kdump.gather, os, time
+original = kdump.gather.recording.load
+def load(path):
+    time.sleep(float(os.environ.get("PROBE_TAKES", "0")))
+    with open("asked", "a") as file:
+        file.write(f"{path}\\n")
+    return original(path)
+kdump.gather.recording.load = load
+"""
+
+
+@pytest.fixture
+def fleet(pytester):
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_something=SUITE)
+    for index in range(12):
+        name = "bad" if index == 3 else "denied" if index == 5 else "good"
+        pytester.path.joinpath(f"h{index}.transcript").write_text(Transcript.of(HOSTS[name]).render())
+    pytester.path.joinpath("fleet").write_text("".join(f"recording://h{index}.transcript\n" for index in range(12)))
+
+    def run(*options, module="pytest"):
+        arguments = ["--hosts=@fleet", *options] if module == "pytest" else options
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments], cwd=pytester.path, capture_output=True, text=True, timeout=120
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    run.path = pytester.path
+    run.asked = lambda: sorted(pytester.path.joinpath("asked").read_text().split())
+    return run
+
+
+def page(fleet):
+    return fleet.path.joinpath("reports", "kdump-fleet.html").read_text()
+
+
+def test_what_changed_is_told(fleet):
+    assert fleet()[0] == 1
+    fleet.path.joinpath("h3.transcript").write_text(Transcript.of(HOSTS["good"]).render())
+    fleet.path.joinpath("h4.transcript").write_text(Transcript.of(HOSTS["bad"]).render())
+    text = fleet("--verdicts-json=out.json")[1]
+    assert "newly present: something-broken on h4" in text
+    assert "fixed: something-broken on h3" in text
+    written = json.loads(fleet.path.joinpath("out.json").read_text())
+    assert written["changes"]["fixed"] == [{"host": "h3", "cause": "something-broken"}]
+    assert "newly present" in page(fleet)
+
+
+def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypatch):
+    monkeypatch.setenv("PROBE_TAKES", "0.05")
+    history = fleet.path / "reports" / "history.sqlite"
+    for wanted in random.sample(range(11), 5):
+        command = [sys.executable, "-u", "-m", "pytest", "--hosts=@fleet", "--forks=1", "-v"]
+        process = subprocess.Popen(command, cwd=fleet.path, stdout=subprocess.PIPE, text=True)
+        acknowledged = set()
+        for line in process.stdout:
+            if "test_other" in line and "[" in line:  # a host's last test
+                acknowledged.add(line.partition("[")[2].partition("]")[0])
+            if len(acknowledged) >= wanted and "::" in line:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with sqlite3.connect(history) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        store = Store(history)
+        # the line of a host's last test is written after the host was kept
+        assert acknowledged <= set(store.finished(store.run().id))
+        store.close()
+    status, text = fleet("report", module="kdump.fleet")
+    assert status in (1, 6)
+    assert "INCOMPLETE" in text
+    assert "INCOMPLETE" in page(fleet)
+    finished = Store(history).finished(Store(history).run().id)
+    fleet.path.joinpath("asked").unlink()
+    assert fleet("--resume")[0] == 1
+    assert fleet.asked() == sorted(f"h{index}.transcript" for index in range(12) if f"h{index}" not in finished)
+    assert fleet("report", module="kdump.fleet")[0] == 1
+    assert "INCOMPLETE" not in page(fleet)
+    assert "h11" in page(fleet)
+
+
+def test_nothing_to_resume(fleet):
+    fleet()
+    status, text = fleet("--resume")
+    assert status == 4
+    assert "no unfinished run" in text
+
+
+@pytest.mark.parametrize("spoil", ["folder", "garbage"])
+def test_a_history_that_cannot_be_used_ends_before_anything_else(fleet, spoil):
+    if spoil == "folder":
+        fleet.path.joinpath("history").mkdir()
+    else:
+        fleet.path.joinpath("history").write_text("garbage" * 1000)
+    status, text = fleet("--history=history")
+    assert status == 4
+    assert "--no-history" in text
+    assert not fleet.path.joinpath("asked").exists()
+
+
+def test_shards_are_joined(fleet):
+    for shard in (1, 2, 3):
+        fleet(f"--shard={shard}/3", f"--history=shard{shard}.sqlite", f"--html=out{shard}/x.html")
+    assert fleet.asked() == sorted(f"h{index}.transcript" for index in range(12))
+    status, text = fleet("merge", "shard1.sqlite", "shard2.sqlite", "shard3.sqlite", "--history=all.sqlite", module="kdump.fleet")
+    assert status == 1
+    assert "h3" in text and "10 other hosts would dump" in text
+    merged = Store(fleet.path / "all.sqlite").run()
+    assert merged.complete and len(merged.expected) == 12
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["shard1.sqlite"], "missing: shard 2/2"),
+        (["shard1.sqlite", "shard1.sqlite"], "shard 1/2 is there twice"),
+        (["shard1.sqlite", "whole.sqlite"], "is no shard"),
+        (["shard1.sqlite", "other.sqlite"], "other tests"),
+        (["shard1.sqlite", "nosuch.sqlite"], "there is no history in nosuch.sqlite"),
+    ],
+)
+def test_shards_that_do_not_fit_are_refused_by_name(fleet, files, words):
+    fleet("--shard=1/2", "--history=shard1.sqlite")
+    fleet("--history=whole.sqlite")
+    fleet.path.joinpath("test_something.py").write_text(SUITE.replace("test_other_is_one", "test_other_is_two"))
+    fleet("--shard=2/2", "--history=other.sqlite")
+    status, text = fleet("merge", *files, "--history=all.sqlite", module="kdump.fleet")
+    assert status == 4
+    assert words in text
+
+
+def test_workers_share_the_hosts_and_ask_each_once(fleet):
+    status, text = fleet("-n2", "-v")
+    assert status == 1
+    assert fleet.asked() == sorted(f"h{index}.transcript" for index in range(12))
+    workers = {}
+    for line in text.splitlines():
+        if line.startswith("[gw") and "::" in line:
+            workers.setdefault(line.partition("[h")[2].partition("]")[0], set()).add(line.partition("]")[0])
+    assert len(workers) == 12
+    assert all(len(by) == 1 for by in workers.values()), "xdist's scheduler hook no longer keeps a host on one worker"
+    assert Store(fleet.path / "reports" / "history.sqlite").run().complete
+    plain = fleet("--history=other.sqlite")[1]
+    assert text[text.index("= hosts =") :].split("\n")[1:13] == plain[plain.index("= hosts =") :].split("\n")[1:13]
+
+
+def test_the_example_job_is_one_that_kubernetes_takes():
+    """Against what batch/v1 says of a Job (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/)."""
+    job = yaml.safe_load(EXAMPLE.read_text())
+    jsonschema.validate(job, JOB)
+    pod = job["spec"]["template"]["spec"]
+    mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+    (script,) = pod["containers"][0]["args"]
+    assert f"--shard=$shard/{job['spec']['completions']} " in script
+    assert subprocess.run(["sh", "-n", "-c", script]).returncode == 0

@@ -1,0 +1,52 @@
+"""Passwords of any kind appear in no output, whatever is asked to be shown."""
+
+import pytest
+
+from kdump.transcript import Reading, Transcript
+
+CANARY = "canary-4f1c9e"
+SUITE = '''
+"""Something is broken.
+
+What breaks, how it looks to its victim, and why nothing else on the machine notices that it is broken at all.
+"""
+from kdump import Severity, Stage, cause, fact
+
+pytestmark = cause("something-broken", stage=Stage.LOAD, severity=Severity.NO_VMCORE, remediation="Mend it.",
+                   references=["https://example.org/"])
+target_line = fact("target_line", "cat /target", str)
+
+
+def test_target_is_local(target_line):
+    assert target_line == "local", "the target is remote"
+'''
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status"), [(f"root:{CANARY}@127.0.0.1:1", 4), ("root@127.0.0.1:1", 6), ("recording://h.transcript", 1)]
+)
+def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
+    monkeypatch.setenv("KDUMP_SSH_PASSWORD", CANARY)
+    monkeypatch.setenv("KDUMP_SUDO_PASSWORD", CANARY)
+    monkeypatch.setenv("BUILD_URL", f"https://ci:{CANARY}@ci.example.org/")
+    pytester.makeconftest('pytest_plugins = ["kdump.plugin"]')
+    pytester.makepyfile(test_something=SUITE)
+    reading = Reading("cat /target", f"nfs://dump:{CANARY}@store/crash", "", 0)
+    pytester.path.joinpath("h.transcript").write_text(Transcript.of([reading]).render())
+    given = {path: path.read_bytes() for path in pytester.path.rglob("*") if path.is_file()}
+    shown = pytester.runpytest_subprocess(
+        f"--hosts={hosts}",
+        "--html=r.html",
+        "--junitxml=r.xml",
+        "--verdicts-json=r.json",
+        "--history=h.sqlite",
+        "-l",
+        "-vv",
+        "--tb=long",
+    )
+    assert shown.ret == status
+    outputs = [path for path in pytester.path.rglob("*") if path.is_file() and path not in given and path.suffix != ".pyc"]
+    leaks = [path.name for path in outputs if CANARY.encode() in path.read_bytes()]
+    assert leaks == []
+    said = shown.stdout.str() + shown.stderr.str()
+    assert CANARY not in said

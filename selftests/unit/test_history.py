@@ -1,0 +1,209 @@
+"""The history file: what goes in comes out, runs are compared, old ones forgotten, foreign files refused."""
+
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+
+from kdump.history import store as history
+from kdump.history.store import BadHistory, Store
+from kdump.report.changes import PastRun, SeenDump, compare
+from kdump.report.model import HostState, Run, State
+from kdump.transcript import Reading, Transcript
+from selftests.unit.test_report_model import INFO, LOAD, RESERVE, WAIVER, A, P, U, finding
+
+READING = Reading("cat /x", "yes\n<b>", "", 0)
+DUMP = SeenDump("db1", "/var/crash/1/vmcore", 5, "2026-01-01T00:00:00+00:00", "Kernel panic - not syncing: sysrq")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "new folder" / "history.sqlite")
+
+
+def add(store, verdict=P, hosts=("db1",), expected=None, dumps=(), started=INFO.started):
+    run = store.begin(replace(INFO, started=started), "selection")
+    store.expect(run, expected or hosts, ["tests/test_x.py::test_y"])
+    for name in hosts:
+        found = [finding(RESERVE, verdict, host=name, evidence=(READING,), waiver=None)]
+        store.add_host(run, HostState(name, groups=("web",)), found, Transcript.of([READING]), dumps)
+    store.finish(run, 1.5, 1)
+    return run
+
+
+def test_what_goes_in_comes_out(store):
+    run = add(store, dumps=[DUMP])
+    stored = store.run()
+    assert (stored.id, stored.complete, stored.exit_status, stored.expected) == (run, True, 1, ("db1",))
+    ((host, findings, transcript, dumps),) = store.hosts(run)
+    assert host == HostState("db1", groups=("web",))
+    assert findings == [finding(RESERVE, P, evidence=(READING,))]
+    assert transcript.readings == {READING.command: READING}
+    assert dumps == [DUMP]
+    assert store.load(stored).matrix() == {("db1", "no-memory"): State.PRESENT}
+
+
+def test_a_run_is_complete_when_every_expected_host_is_there(store):
+    add(store, expected=["db1", "db2"])
+    assert not store.run().complete
+    assert store.past("selection", 99, 9) == []
+
+
+def test_a_run_of_another_process_is_under_way_until_that_ends(store, monkeypatch):
+    run = store.begin(INFO, "selection")
+    assert not store.run(run).is_running  # it is this process
+    monkeypatch.setattr(history.os, "getpid", lambda: 1)
+    store.take_up(run)
+    monkeypatch.undo()
+    assert store.run(run).is_running
+
+
+def test_retention(store):
+    runs = [add(store) for _ in range(5)]
+    store.prune("selection", keep=3, keep_transcripts=1)
+    assert [run.id for run in store.runs()] == runs[:1:-1]
+    assert [next(store.hosts(run))[2] is None for run in runs[2:]] == [True, True, False]
+
+
+def test_the_last_complete_run_is_never_forgotten_nor_one_under_way(store, monkeypatch):
+    complete = add(store)
+    running = store.begin(INFO, "selection")
+    monkeypatch.setattr(history.os, "getpid", lambda: 1)
+    store.take_up(running)
+    monkeypatch.undo()
+    for _ in range(3):
+        add(store, expected=["db1", "db2"])
+    store.prune("selection", keep=1, keep_transcripts=1)
+    assert {complete, running} < {run.id for run in store.runs()}
+
+
+def test_a_file_that_cannot_be_written_can_be_read(store):
+    add(store)
+    store.close()
+    store.path.chmod(0o444)
+    assert Store(store.path, read_only=True).run().complete
+
+
+def test_a_damaged_row_is_named(store):
+    run = add(store)
+    store._connection.execute("UPDATE host SET findings = x'00'")
+    with pytest.raises(BadHistory, match="what is kept of db1 in run 1 is damaged"):
+        list(store.hosts(run))
+
+
+def test_two_at_once(store):
+    other = Store(store.path)
+    mine, theirs = store.begin(INFO, "selection"), other.begin(INFO, "selection")
+    for number in range(20):
+        store.add_host(mine, HostState(f"a{number}"), [], None, [])
+        other.add_host(theirs, HostState(f"b{number}"), [], None, [])
+    assert len(store.finished(mine)) == len(store.finished(theirs)) == 20
+
+
+def test_an_older_file_is_brought_up_to_date(store, monkeypatch):
+    add(store)
+    store.close()
+    monkeypatch.setattr(history, "SCHEMA", (*history.SCHEMA, "ALTER TABLE host ADD COLUMN more TEXT"))
+    assert Store(store.path).run().complete
+
+
+def test_a_newer_file_is_refused(store):
+    store.close()
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(BadHistory, match="written by a newer suite"):
+        Store(store.path)
+
+
+@pytest.mark.parametrize("content", [b"this is no history" * 100, b""])
+def test_another_file(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    if content:
+        with pytest.raises(BadHistory, match="cannot be used"):
+            Store(path)
+    else:  # what sqlite itself makes
+        assert Store(path).runs() == []
+
+
+def test_a_full_disk_is_said_and_loses_nothing_older(store):
+    add(store)
+    store._connection.execute("PRAGMA max_page_count = 1")  # as many as there are now
+    big = Transcript.of([Reading("cat /x", Random(1).randbytes(100_000).hex(), "", 0)])
+    with pytest.raises(BadHistory, match="full"):
+        store.add_host(store.begin(INFO, "other"), HostState("db2"), [], big, [])
+    assert store.runs("selection")[0].complete
+
+
+DAY = timedelta(1)
+
+
+def past(*states, hosts=("db1", "db2"), cause="no-memory"):
+    """Complete runs with these states of db1's cause, the newest first."""
+    when = datetime(2026, 1, 30, tzinfo=UTC)
+    return [
+        PastRun(when - day * DAY, frozenset(hosts), {("db1", cause): state} if state else {}) for day, state in enumerate(states)
+    ]
+
+
+def now(verdict, waiver=None):
+    hosts = {"db1": HostState("db1"), "db2": HostState("db2")}
+    return Run(INFO, hosts, [finding(RESERVE, verdict, waiver=waiver), finding(LOAD, A, host="db2")])
+
+
+PAIR = (("db1", "no-memory"),)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "before", "name"),
+    [
+        (P, [State.ABSENT], "newly_present"),
+        (P, [State.UNDETERMINED], "newly_present"),
+        (P, [None, State.ABSENT], "newly_present"),  # the host was dead last night
+        (A, [State.PRESENT], "fixed"),
+        (A, [State.UNDETERMINED, State.PRESENT], "fixed"),
+        (A, [State.WAIVED], "fixed"),
+        (U, [State.PRESENT], "unseen"),
+        (P, [State.ABSENT, State.PRESENT, State.ABSENT], "flapping"),
+        (P, [State.PRESENT], None),
+        (P, [State.UNDETERMINED, State.PRESENT], None),
+        (A, [State.UNDETERMINED], None),
+        (U, [State.ABSENT], None),
+    ],
+)
+def test_what_changed(verdict, before, name):
+    changes = compare(now(verdict), past(*before))
+    found = {key for key in ("newly_present", "fixed", "unseen", "flapping") if getattr(changes, key)}
+    assert found >= {name} if name else not found
+    if name:
+        assert getattr(changes, name) == PAIR
+
+
+def test_a_waived_cause_is_still_there():
+    assert not compare(now(P, WAIVER), past(State.PRESENT)).fixed
+
+
+def test_a_dead_host_has_not_been_mended():
+    run = now(U)
+    run.hosts["db1"] = HostState("db1", reached=False)
+    assert compare(run, past(State.PRESENT)).unseen == PAIR
+
+
+def test_hosts_come_and_go():
+    changes = compare(now(A), past(State.ABSENT, hosts=("db1", "db0")))
+    assert (changes.first_seen, changes.gone) == (("db2",), ("db0",))
+    assert compare(now(A), []) is None
+
+
+def test_new_dumps():
+    seen = [DUMP, replace(DUMP, path="/var/crash/2/vmcore"), replace(DUMP, host="db9")]
+    changes = compare(now(A), past(State.ABSENT), seen, frozenset({DUMP.identity}))
+    assert [dump.path for dump in changes.new_dumps] == ["/var/crash/2/vmcore"]
+    assert "sysrq" in changes.lines()[-1]
+
+
+def test_trends():
+    changes = compare(now(P), past(State.ABSENT, State.PRESENT))
+    assert changes.trends[0].hosts == (1, 0, 1)

@@ -1,0 +1,205 @@
+"""One crash, step by step, on a made-up host with a fake clock: the trigger is sent once, and every end is named."""
+
+from dataclasses import replace
+
+import pytest
+
+from kdump.qualification import steps
+from kdump.qualification.machine import Clock, Look
+from kdump.qualification.record import BadRecord, Store
+from kdump.qualification.run import Crash, Setting, new_record
+from kdump.qualification.steps import Step
+from kdump.qualification.trigger import parse
+from kdump.qualification.watch import Answer, Limits
+from kdump.transcript import Reading, Transcript
+from kdump.verdict import CouldNotDetermine, NotApplicable
+from selftests.vmcore.writer import kdump
+
+DUMP = "/var/crash/202601010101/dump.202601010101"
+EVIDENCE_OF = {True: kdump(), False: kdump()[:9000]}
+
+
+class Time:
+    def __init__(self):
+        self.now = 1000.0
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def evidence(data):
+    return f"file {DUMP}\nsize {len(data)}\nmtime 1795418176\n@0 {data.hex()}"
+
+
+class FakeHost:
+    """``after``: readings by the command's first word once the host was crashed."""
+
+    def __init__(self, time, **after):
+        self.time, self.after, self.fired, self.token = time, after, [], ""
+        self.returns = True
+
+    def ask(self, facts, deadline):
+        (fact,) = facts
+        return Transcript.of([Reading("id -u", "0", "", 0), self.reading(fact.command)])
+
+    def reading(self, command):
+        word = command.split()[0]
+        if word == "crash_mark":
+            self.token = command.split()[1]
+            return Reading(command, f"{self.time.now:.0f}\n[ 84.0] kdump-acceptance: {self.token}", "", 0)
+        texts = {
+            "cat": "old",
+            "crash_listing": "",
+            "crash_space": "1048576",
+            "crash_bootstatus": "",
+            "crash_ready": "",
+            "first_of": "1",
+            "vmcore_evidence": evidence(EVIDENCE_OF[True]),
+            "crash_log": f"dump [ 84.0] kdump-acceptance: {self.token}",
+            "command": "none",
+        }
+        texts |= self.after if self.fired else {key[7:]: text for key, text in self.after.items() if key.startswith("before_")}
+        text = texts[word]
+        return text if isinstance(text, Reading) else Reading(command, text.replace("TOKEN", self.token), "", 0)
+
+    def look(self, deadline):
+        if not self.fired or self.time.now < self.fired[0] + 3:
+            return Look(True, Answer("old"))
+        if self.returns and self.time.now > self.fired[0] + 60:
+            return Look(True, Answer("new"))
+        return Look(True, None)
+
+    def fire(self, fact, deadline):
+        self.fired.append(self.time.now)
+        return ""
+
+
+@pytest.fixture
+def world(tmp_path):
+    time = Time()
+
+    def make(record=None, preflight=(), **after):
+        after.setdefault("crash_listing", f"29200000 1100.5 1092.5 {DUMP}")
+        host = FakeHost(time, **after)
+        trigger = parse("sysrq-c")
+        crash = Crash(
+            record or new_record("db1", trigger, 1),
+            Setting(trigger, Limits(back=300), preflight=lambda: preflight),
+            host=host,
+            place=host,
+            console=lambda offset: None,
+            store=Store(tmp_path),
+            clock=Clock(lambda: time.now, time.sleep),
+        )
+        return crash, host
+
+    return make
+
+
+def end_of(crash):
+    """The first step that did not happen."""
+    for step in Step:
+        try:
+            if not crash.reach(step).happened:
+                return step
+        except NotApplicable:
+            continue
+    return None
+
+
+def test_a_healthy_crash_is_proven_and_fired_once(world):
+    crash, host = world()
+    assert end_of(crash) is None and end_of(crash) is None
+    assert crash.proven and len(host.fired) == 1
+    assert crash.record.concluded
+    assert crash.rate() == "27.8 MiB in 8.0 s, 3.5 MiB/s (by the times of the file)"
+
+
+def test_steps_that_need_a_console_say_so(world):
+    crash, _ = world()
+    for step in (Step.CAPTURE, Step.DUMPING):
+        with pytest.raises(NotApplicable, match="--console=HOST=FILE"):
+            crash.reach(step)
+
+
+@pytest.mark.parametrize(
+    ("after", "step", "dead_end"),
+    [
+        ({"crash_listing": ""}, Step.FOUND, steps.NO_DUMP),
+        ({"crash_listing": "5 1 1 /var/crash/x/dump-incomplete"}, Step.FOUND, steps.DUMP_UNFINISHED),
+        (
+            {"crash_listing": "", "crash_bootstatus": "/sys/class/watchdog/watchdog0/bootstatus 32"},
+            Step.FOUND,
+            steps.WATCHDOG_RESET,
+        ),
+        ({"vmcore_evidence": evidence(EVIDENCE_OF[False])}, Step.COMPLETE, steps.DUMP_UNFINISHED),
+        ({"crash_log": "no-token the dump"}, Step.OURS, steps.OTHER_CRASH),
+        ({"crash_log": "unreadable makedumpfile\nno-token /var/crash/x/dmesg.x"}, Step.OURS, steps.OTHER_CRASH),
+    ],
+)
+def test_a_dead_end_stops_the_steps_after_it(world, after, step, dead_end):
+    crash, _ = world(**after)
+    assert end_of(crash) is step
+    assert crash.ended.dead_end is dead_end
+    assert not crash.proven and crash.record.concluded
+    with pytest.raises(NotApplicable, match=dead_end.name):
+        crash.reach(Step.OPENS)
+
+
+def test_an_old_dump_that_lies_there_is_not_the_new_one(world):
+    listing = f"29200000 1.5 1.0 {DUMP}"
+    crash, _ = world(before_crash_listing=listing, crash_listing=listing)
+    assert end_of(crash) is Step.FOUND
+
+
+def test_a_log_that_nobody_can_read_is_no_proof_and_no_accusation(world):
+    crash, _ = world(crash_log="unreadable makedumpfile --dump-dmesg: Can't get valid ehdr.")
+    crash.reach(Step.COMPLETE)
+    with pytest.raises(CouldNotDetermine, match="valid ehdr"):
+        crash.reach(Step.OURS)
+    assert not crash.proven and crash.record.concluded
+
+
+@pytest.mark.parametrize("why", [{"preflight": ("it is present",)}, {"before_crash_ready": "a panic needs root"}])
+def test_a_refused_host_is_not_crashed(world, why):
+    crash, host = world(**why)
+    assert end_of(crash) is Step.PREFLIGHT
+    assert host.fired == []
+
+
+def test_a_mark_that_is_not_kept_stops_everything(world):
+    crash, host = world()
+    host.reading = lambda command, known=host.reading: (
+        replace(known(command), text="1000") if "crash_mark" in command else known(command)
+    )
+    with pytest.raises(CouldNotDetermine, match="does not keep"):
+        crash.reach(Step.MARK)
+    with pytest.raises(NotApplicable, match="was not crashed"):
+        crash.reach(Step.TRIGGER)
+    assert host.fired == []
+
+
+def test_a_controller_that_dies_after_the_trigger_is_resumed_without_another_crash(world, tmp_path):
+    crash, host = world()
+    crash.reach(Step.TRIGGER)
+    record = Store(tmp_path).load("db1")
+    assert record.pending and record.token == host.token
+    resumed, other = world(record=record)
+    other.fired, other.token = host.fired, host.token
+    assert end_of(resumed) is None and resumed.proven
+    assert len(other.fired) == 1
+    assert not Store(tmp_path).load("db1").pending
+
+
+def test_a_machine_that_never_came_back_can_be_looked_for_later(world, tmp_path):
+    crash, host = world()
+    host.returns = False
+    assert end_of(crash) is Step.BACK
+    assert crash.ended.dead_end is steps.NEVER_CAME_BACK
+    assert Store(tmp_path).load("db1").pending
+
+
+def test_a_record_that_is_no_record_is_a_sentence(tmp_path):
+    tmp_path.joinpath("db1.json").write_text("{}")
+    with pytest.raises(BadRecord, match="look at it, then remove it"):
+        Store(tmp_path).load("db1")

@@ -1,0 +1,138 @@
+"""From the trigger until the machine is back, by a fake clock: each dead end is named, once, within its deadline."""
+
+import pytest
+
+from kdump.qualification import steps
+from kdump.qualification.console import Lines, classify
+from kdump.qualification.steps import Step
+from kdump.qualification.trigger import parse
+from kdump.qualification.watch import Answer, Limits, Observation, Watch
+
+LIMITS = Limits(down=60, settle=60, stall=120, back=600)
+PANIC = "[   85.194235] Kernel panic - not syncing: sysrq triggered crash"
+CAPTURE = "[    0.000000] Command line: root=/dev/vda nr_cpus=1 irqpoll elfcorehdr=998772K"
+BEGINS = (
+    "[   25.396603] kdump-tools[357]: running makedumpfile -F -c -d 31 /proc/vmcore | compress > /var/crash/x/dump-incomplete."
+)
+SAVED = "[   32.231193] kdump-tools[357]: kdump-tools: saved vmcore in /var/crash/202611230715."
+REBOOT = "[   32.533072] reboot: Restarting system"
+BOOT = "[    0.000000] Command line: root=/dev/vda console=ttyS0 crashkernel=256M"
+OOM = "[    1.077091] Kernel panic - not syncing: System is deadlocked on memory"
+ALERT = "ALERT!  /dev/vda does not exist.  Dropping to a shell!"
+SHELL = "(initramfs) \x1b[6n"
+FULL = "[   56.136526] kdump-tools[380]: cat: write error: No space left on device"
+FAILED = "[   56.150108] kdump-tools[378]: makedumpfile Failed."
+OTHER_PANIC = "[    3.1] Kernel panic - not syncing: Fatal exception in interrupt"
+OLD, NEW = Answer("old"), Answer("new")
+
+
+def watched(story, *, console=True, place=False, until=1000, step=5):
+    """``story``: at -> lines, or an Answer that is given from then on, or the bytes of the new dump."""
+    watch, answer, size = Watch("old", 0.0, LIMITS, console, place), OLD, None
+    for at in range(0, until, step):
+        lines = []
+        for when, what in story:
+            if at <= when < at + step:
+                if isinstance(what, str):
+                    lines.append(what)
+                elif isinstance(what, int):
+                    size = what
+                else:
+                    answer = what
+        events = [event for line in lines if (event := classify(line, at)) is not None]
+        watch.see(Observation(at, answer, True, tuple(events), bool(lines), size))
+        if watch.done:
+            break
+    return watch
+
+
+DOWN = [(3, PANIC), (3, None)]
+HEALTHY = [*DOWN, (5, CAPTURE), (30, BEGINS), (40, SAVED), (41, REBOOT), (50, BOOT), (90, NEW)]
+
+
+def test_a_healthy_crash_reaches_every_step():
+    watch = watched(HEALTHY)
+    assert watch.ended is None
+    assert list(watch.reached) == [Step.DOWN, Step.CAPTURE, Step.DUMPING, Step.BACK]
+    assert watch.reset is None
+
+
+def test_without_a_console_silence_and_a_new_boot_tell():
+    watch = watched([(3, None), (90, NEW)], console=False)
+    assert set(watch.reached) == {Step.DOWN, Step.BACK}
+
+
+@pytest.mark.parametrize(
+    ("story", "dead_end", "within"),
+    [
+        ([], steps.NEVER_WENT_DOWN, 65),
+        ([(10, None), (40, OLD)], steps.NEVER_WENT_DOWN, 65),  # it was merely slow to answer
+        ([(3, None)], steps.NEVER_CAME_BACK, 605),
+        (DOWN, steps.CAPTURE_SILENT, 605),
+        ([*DOWN, (5, CAPTURE), (6, OOM)], steps.OUT_OF_MEMORY, 75),
+        ([*DOWN, (5, CAPTURE), (40, ALERT), (41, SHELL)], steps.DISK_MISSING, 110),
+        ([*DOWN, (5, CAPTURE), (40, SHELL)], steps.EMERGENCY_SHELL, 110),
+        ([*DOWN, (5, CAPTURE), (8, OTHER_PANIC)], steps.CAPTURE_PANIC, 75),
+        ([*DOWN, (5, CAPTURE), (30, BEGINS)], steps.DUMP_STALLED, 160),
+        ([*DOWN, (5, CAPTURE), (30, BEGINS), (40, SAVED)], steps.NEVER_CAME_BACK, 605),
+        ([*DOWN, (5, CAPTURE), (5, Answer("capture", capturing=True))], steps.NEVER_CAME_BACK, 605),
+    ],
+)
+def test_a_dead_end_is_named_within_its_deadline(story, dead_end, within):
+    watch = watched(story)
+    assert watch.ended is not None and watch.ended.dead_end is dead_end, watch.ended
+    assert watch.ended.at <= within
+    assert dead_end.remediation in watch.ended.sentence
+
+
+def test_a_dump_that_stops_growing_is_told_with_its_size():
+    watch = watched([(3, None), (30, 10 << 20), (60, 48 << 20)], console=False, place=True)
+    assert watch.ended.dead_end is steps.DUMP_STALLED
+    assert "48 MB" in watch.ended.seen
+
+
+def test_a_dump_that_grows_is_not_stalled():
+    story = [(3, None), *((at, at << 20) for at in range(30, 500, 50)), (520, NEW)]
+    assert watched(story, console=False, place=True).ended is None
+
+
+@pytest.mark.parametrize(
+    ("story", "told", "dead_end"),
+    [
+        (HEALTHY, {}, steps.NO_DUMP),
+        ([*DOWN, (90, NEW)], {}, steps.CAPTURE_SILENT),
+        ([*DOWN, (5, CAPTURE), (20, BOOT), (90, NEW)], {}, steps.NO_DUMP),
+        ([*DOWN, (5, CAPTURE), (20, BOOT), (90, NEW)], {"expiring": {"i6300ESB timer": 12.0}}, steps.WATCHDOG_RESET),
+        ([(3, None), (90, NEW)], {"watchdog": "bootstatus is 32"}, steps.WATCHDOG_RESET),
+        ([*DOWN, (5, CAPTURE), (6, OOM), (30, REBOOT), (50, BOOT), (90, NEW)], {}, steps.OUT_OF_MEMORY),
+        ([*HEALTHY[:4], (35, FULL), (36, FAILED), *HEALTHY[5:]], {}, steps.DISK_FULL),
+        ([*HEALTHY[:4], (36, FAILED), *HEALTHY[5:]], {}, steps.DUMP_FAILED),
+    ],
+)
+def test_why_it_came_back_without_a_dump(story, told, dead_end):
+    watch = watched(story)
+    assert watch.ended is None
+    assert watch.without_dump(100, **told).dead_end is dead_end
+
+
+def test_what_the_next_boot_prints_is_not_the_capture_kernels():
+    watch = watched([*DOWN, (5, CAPTURE), (20, BOOT), (40, FULL), (90, NEW)])
+    assert watch.without_dump(100).dead_end is steps.NO_DUMP
+
+
+def test_what_the_first_kernel_printed_is_not_the_capture_kernels():
+    watch = watched([(1, "[ 80.0] Out of memory: Killed process 12 (tail)"), *HEALTHY])
+    assert watch.without_dump(100).dead_end is steps.NO_DUMP
+
+
+def test_lines_arrive_in_pieces():
+    lines = Lines()
+    assert lines.feed(b"one\r\ntw") == ["one"]
+    assert lines.feed(b"o\rthree\n") == ["two", "three"]
+    assert lines.feed(b"(initramfs) ") == ["(initramfs) "]
+
+
+@pytest.mark.parametrize("text", ["", "sysrq-c:cpu=x", "sysrq-b", "lkdtm:", "nmi:1", "command: ", "lkdtm:PANIC; reboot"])
+def test_unknown_triggers_are_refused(text):
+    with pytest.raises(ValueError, match="is not known"):
+        parse(text)

@@ -1,0 +1,42 @@
+"""The kernel is not installed whole, or not one for this machine.
+
+A kernel copied by hand, or a package removed or installed halfway, boots, or is listed by the boot loader, and yet lacks
+a part that kdump needs: its image, which is what is loaded as capture kernel, or modules.dep, from which dracut and
+initramfs-tools learn what to put into the kdump initramfs. The kdump initramfs is then not built, or is built without
+drivers. The kernel itself does not notice: its own initramfs was made earlier.
+"""
+
+from kdump import Severity, Stage, cause
+
+pytestmark = cause(
+    "kernel-incomplete",
+    stage=Stage.LOAD,
+    severity=Severity.NO_VMCORE,
+    remediation=(
+        "Install the package of this machine's architecture again, or run `make modules_install install` for a self-built "
+        "one; then depmod RELEASE."
+    ),
+    references=["https://docs.kernel.org/admin-guide/kdump/kdump.html"],
+)
+
+
+def test_image_is_there(judged_release, bootable_image):
+    assert bootable_image is not None, f"there is no image of kernel {judged_release}, so nothing to load as capture kernel"
+
+
+def test_kernel_is_for_this_machine(judged_release, foreign_architecture, kernel_machine):
+    assert not foreign_architecture, (
+        f"kernel {judged_release} is for {foreign_architecture}, and this machine is {kernel_machine}"
+    )
+
+
+def test_modules_are_indexed(judged_release, module_index):
+    assert module_index is not None, (
+        f"there is no modules.dep for kernel {judged_release}: its modules are not installed, or depmod was not run"
+    )
+
+
+def test_image_is_of_this_release(judged_release, image_identity):
+    assert image_identity.release == judged_release, (
+        f"the image that is called {judged_release} is of {image_identity.release}: it finds no modules of its own"
+    )
