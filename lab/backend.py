@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 from kdump.connection.errors import ConnectionProblem, Kind, Phase
@@ -87,10 +88,20 @@ class LabBackend(SshBackend):
         """The running machine. Raises LabError."""
         return MACHINES.get(self._target, self._crashkernel, self._cmdline)
 
-    def resolve(self) -> HostConfig:
-        """Boots the machine if need be; its own generated ssh_config says how to reach it."""
+    def console_path(self) -> Path:
+        """The file that the running machine's serial console is logged to. Raises ConnectionProblem."""
+        return self._booted().console_path
+
+    def inject_nmi(self) -> None:
+        """What a BMC's diagnostic interrupt does. Raises ConnectionProblem."""
+        self._booted().inject_nmi()
+
+    def _booted(self) -> Machine:
         try:
-            machine = self.machine()
+            return self.machine()
         except LabError as error:
             raise ConnectionProblem(Kind.UNREACHABLE, self.NAME, Phase.CONFIG, str(error)) from error
-        return resolve(self._target, file=str(machine.ssh_config), user=self._user)
+
+    def resolve(self) -> HostConfig:
+        """Boots the machine if need be; its own generated ssh_config says how to reach it."""
+        return resolve(self._target, file=str(self._booted().ssh_config), user=self._user)

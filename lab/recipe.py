@@ -117,7 +117,10 @@ DEBIAN12 = Recipe(
     first_boot=("mkdir -p /boot/grub && update-grub",),
 )
 
-TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN12,)}
+# A newer kernel (6.12), kexec-tools (2.0.29: kexec_file_load first), makedumpfile (1.7.6) and crash (8.0.6).
+DEBIAN13 = dataclasses.replace(DEBIAN12, name="debian13", suite="trixie")
+
+TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN12, DEBIAN13)}
 DEFAULT_TARGET = DEBIAN12.name
 
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from lab import image
+from lab.faults.staging import ROOT, audit
 from lab.machine import Machine
-from selftests.e2e.test_faults import ROOT, audit
 
 OWNER = """
 import sys, time

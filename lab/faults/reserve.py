@@ -1,0 +1,64 @@
+"""The reservation: asked for, granted, and asked for again at the next boot."""
+
+from __future__ import annotations
+
+from lab.faults.model import DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, expect
+
+_NOTHING = expect("crashkernel-not-reserved", allowed={"kdump-not-operational", "crashkernel-too-small"})
+_ANYWHERE = {DEBIAN12: _NOTHING, DEBIAN13: _NOTHING}
+_LATENT = expect("crashkernel-not-reserved")
+_ENTRY = "/boot/grub/grub.cfg /etc/default/grub.d/kdump-tools.cfg"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("healthy", "nothing is broken", {DEBIAN12: SILENT, DEBIAN13: SILENT}, ci=True),
+    Fault("no-crashkernel", "the kernel was booted without crashkernel=", _ANYWHERE, ground=Ground(crashkernel=""), ci=True),
+    Fault(
+        "reservation-exceeds-memory",
+        "crashkernel= asks for more memory than the machine has, of which the kernel says nothing",
+        _ANYWHERE,
+        ground=Ground(crashkernel="4G"),
+        ci=True,
+    ),
+    Fault(
+        "reservation-finds-no-area",
+        "crashkernel= asks for nearly all of the memory, and no free area is that large",
+        _ANYWHERE,
+        ground=Ground(crashkernel="900M"),
+    ),
+    Fault(
+        "low-part-cannot-be-met",
+        "crashkernel=,high finds its area above 4 GiB and gives it back, because there is none for ,low",
+        _ANYWHERE,
+        ground=Ground(crashkernel="256M,high crashkernel=3500M,low", memory=5120),
+    ),
+    Fault(
+        "high-and-low",
+        "harmless: crashkernel=,high with a low part that is small, and suffices",
+        {DEBIAN12: SILENT, DEBIAN13: SILENT},
+        ground=Ground(crashkernel="256M,high crashkernel=72M,low", memory=5120),
+    ),
+    Fault(
+        "next-boot-without-crashkernel",
+        "latent: reserved now, but the boot loader's entry does not ask for it any more",
+        {DEBIAN12: _LATENT, DEBIAN13: _LATENT},
+        stage=(f"sed -i 's/ crashkernel=[^ \"]*//' {_ENTRY}",),
+        ci=True,
+    ),
+    Fault(
+        "next-boot-exceeds-memory",
+        "latent: reserved now, but the boot loader's entry asks for more memory than the machine has",
+        {DEBIAN12: _LATENT, DEBIAN13: _LATENT},
+        stage=(f"sed -i 's/ crashkernel=[^ \"]*/ crashkernel=8G/' {_ENTRY}",),
+    ),
+    Fault(
+        "reservation-shrunk",
+        "the reservation was made smaller at run time, and the capture kernel does not fit any more",
+        {
+            target: expect("crashkernel-not-reserved", "crashkernel-too-small", allowed={"kdump-not-operational"})
+            for target in (DEBIAN12, DEBIAN13)
+        },
+        stage=("kdump-config unload; echo 67108864 > /sys/kernel/kexec_crash_size; kdump-config load || true",),
+    ),
+)
+
+NOT_STAGED: tuple[NotStaged, ...] = ()

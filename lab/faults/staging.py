@@ -1,0 +1,168 @@
+"""Stages faults on lab machines, asks the suite, and panics the machine where a proof is wanted.
+
+A machine is kept for the next fault where that wants the same ground and the last one was undone; otherwise its overlays
+are thrown away and the next one is thawed or booted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from lab import image
+from lab.errors import LabError
+from lab.faults.model import Fault, Ground, misjudged
+from lab.machine import Machine
+
+ROOT = Path(__file__).parents[2]
+AUDIT_DEADLINE = 300.0
+CAPTURE_DEADLINE = 300.0
+REBOOT_DEADLINE = 180.0
+STAGE_DEADLINE = 300.0
+_LOGIN = r"^Debian GNU/Linux .* login:|reboot: Restarting system"
+_PANIC = "sync; systemd-run --quiet --on-active=1 sh -c 'echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger'"
+
+
+class Audit(NamedTuple):
+    """One run of the suite: its exit status, verdict -> causes, and its terminal output."""
+
+    status: int
+    found: Mapping[str, Collection[str]]
+    output: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of one fault on one target: *problems* is empty when the suite judged rightly and the proof was seen."""
+
+    target: str
+    fault: str
+    seconds: float
+    found: Mapping[str, Collection[str]]
+    problems: tuple[str, ...]
+    output: str
+
+
+def audit(machine: Machine, folder: Path, *options: str) -> Audit:
+    """Runs the suite's own command on a running machine; its reports go to *folder*."""
+    junit = folder / "junit.xml"
+    command = [sys.executable, "-m", "pytest", f"--hosts={machine.image.recipe.name}", f"--ssh-config={machine.ssh_config}"]
+    done = subprocess.run(
+        [*command, f"--junitxml={junit}", f"--html={folder / 'report.html'}", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=AUDIT_DEADLINE,
+        check=False,
+    )
+    found = defaultdict(set)
+    for case in ET.parse(junit).iter("testcase"):  # noqa: S314  # the suite's own file
+        properties = {one.get("name"): one.get("value") for one in case.iter("property")}
+        found[str(properties.get("verdict"))].add(str(properties.get("cause")))
+    return Audit(done.returncode, found, done.stdout + done.stderr)
+
+
+class Staging:
+    """Stages one fault after the other. A context manager: the last machine ends with it.
+
+    *freeze*: grounds that the caller will ask for more than once, and that are worth a frozen machine.
+    """
+
+    def __init__(self, freeze: Collection[tuple[str, Ground]] = ()) -> None:
+        self._freeze = freeze
+        self._machine: Machine | None = None
+        self._ground: tuple[str, Ground] | None = None
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._throw_away()
+
+    def run(self, target: str, fault: Fault, folder: Path) -> Outcome:
+        """Stages *fault* on *target*, judges the machine and proves it. Logs go to *folder*. Raises LabError."""
+        started = time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)
+        machine = self._on(target, fault.ground)
+        kept = False
+        try:
+            for command in fault.stage:
+                machine.check(command, deadline=STAGE_DEADLINE)
+            judged = audit(machine, folder, f"--record={folder}")
+            problems = misjudged(target, fault.on[target], judged.status, judged.found)
+            (folder / "terminal.txt").write_text(judged.output)
+            (folder / "journal.txt").write_text(machine.run("journalctl -b --no-pager -o short-monotonic").stdout)
+            if fault.proof:
+                mark = len(machine.console())
+                panic(machine)
+                try:
+                    machine.wait_console(fault.proof, CAPTURE_DEADLINE, after=mark)
+                except LabError as error:
+                    problems.append(f"NOT PROVEN: {error}")
+            elif fault.undo:
+                for command in fault.undo:
+                    machine.check(command)
+                kept = True
+        finally:
+            with contextlib.suppress(LabError):
+                (folder / "console.txt").write_text(machine.console())
+            if not kept:
+                self._throw_away()
+        return Outcome(target, fault.name, time.monotonic() - started, judged.found, tuple(problems), judged.output)
+
+    def _on(self, target: str, ground: Ground) -> Machine:
+        if self._machine is not None and self._ground == (target, ground):
+            return self._machine
+        self._throw_away()
+        machine = Machine(
+            image.find(target),
+            crashkernel=ground.crashkernel,
+            cmdline=ground.cmdline,
+            memory=ground.memory,
+            disks=ground.disks,
+            devices=ground.devices,
+            options=ground.options,
+        )
+        try:
+            machine.boot(freeze=(target, ground) in self._freeze)
+            for command in ground.prepare:
+                machine.check(command, deadline=STAGE_DEADLINE)
+            if ground.crash:
+                crash(machine, ground.crash)
+        except BaseException:
+            machine.stop()
+            raise
+        self._machine, self._ground = machine, (target, ground)
+        return machine
+
+    def _throw_away(self) -> None:
+        if self._machine is not None:
+            self._machine.stop()
+        self._machine = self._ground = None
+
+
+def panic(machine: Machine) -> None:
+    """Panics the machine, a second after this returned."""
+    machine.check(_PANIC)
+
+
+def crash(machine: Machine, ended: str) -> None:
+    """A real panic, until the machine is back from it. *ended*: what the console shows when the capture kernel is done."""
+    before = machine.check("cat /proc/sys/kernel/random/boot_id")
+    mark = len(machine.console())
+    panic(machine)
+    seen = machine.wait_console(ended, CAPTURE_DEADLINE, after=mark)
+    machine.wait_console(_LOGIN, REBOOT_DEADLINE, after=mark + seen.end())
+    machine.wait_for_ssh()
+    machine.settle()
+    if machine.check("cat /proc/sys/kernel/random/boot_id") == before:
+        raise LabError("The machine was to panic, and did not.")

@@ -1,0 +1,69 @@
+"""Staged faults as data, and the judgement of what the suite said of them."""
+
+from runpy import run_path
+
+import pytest
+
+from bench.faults_bench import columns, matrix
+from lab import recipe
+from lab.faults import FAULTS, NOT_STAGED
+from lab.faults.model import SILENT, TRUE_OF, Fault, expect, misjudged
+from lab.faults.staging import ROOT, Outcome
+
+CAUSES = set(columns())
+BROKEN = expect("vmcore-damaged", allowed={"strings-missing"})
+
+
+def test_names_are_unique_and_expectations_are_of_known_causes_and_targets():
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    for fault in FAULTS:
+        assert fault.on and set(fault.on) <= set(recipe.TARGETS), fault.name
+        for wanted in fault.on.values():
+            assert wanted.present | wanted.allowed | wanted.undetermined <= CAUSES, fault.name
+            assert wanted.present.isdisjoint(wanted.allowed), fault.name
+
+
+def test_every_cause_is_staged_or_it_is_said_why_not():
+    """Those of tests/qualification are asked for one by one, and are no part of an ordinary run."""
+    marks = [run_path(file)["pytestmark"] for file in sorted((ROOT / "tests").glob("test_*.py"))]
+    assert {mark.args[0] for mark in marks} == CAUSES
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "found", "says"),
+    [
+        (BROKEN, 1, {"present": {"vmcore-damaged"}}, []),
+        (BROKEN, 1, {"present": {"vmcore-damaged", "strings-missing"}}, []),
+        (BROKEN, 0, {}, ["MISS: vmcore-damaged was not called present"]),
+        (SILENT, 1, {"present": {"vmcore-damaged"}}, ["FALSE ALARM: vmcore-damaged was called present"]),
+        (SILENT, 6, {"could not determine": {"vmcore-damaged"}}, ["UNKNOWN: vmcore-damaged could not be determined"]),
+        (
+            expect(undetermined={"vmcore-damaged"}),
+            0,
+            {},
+            ["TOO SURE: vmcore-damaged was determined, and it cannot be"],
+        ),
+        (SILENT, 4, {}, ["EXIT STATUS: 4, and it should be 0"]),
+    ],
+)
+def test_misses_and_false_alarms_are_named(wanted, status, found, says):
+    assert misjudged("debian12", wanted, status, found) == says
+
+
+def test_what_is_true_of_every_machine_of_a_target_is_no_false_alarm():
+    found = {"present": TRUE_OF["debian13"]}
+    assert misjudged("debian13", SILENT, 1, found) == []
+    assert misjudged("debian13", SILENT, 0, {})[0].startswith("MISS")
+
+
+def test_the_matrix_shows_each_kind_of_cell_and_what_was_not_staged():
+    fault = Fault("cut", "it was cut", {"debian12": BROKEN})
+    rows = [("debian12", fault)]
+    found = {"present": {"strings-missing", "kaslr-hides-kernel-layout"}}
+    outcome = Outcome("debian12", "cut", 7.0, found, ("MISS: vmcore-damaged was not called present",), "")
+    text = matrix(rows, {("debian12", "cut"): outcome})
+    row = next(line for line in text.splitlines() if line.startswith("debian12"))
+    assert sorted(row.split()[3:]) == sorted(["M", "F", "c", *"." * (len(CAUSES) - 3)])
+    assert "debian12 cut: MISS: vmcore-damaged" in text
+    assert all(one.reason in text for one in NOT_STAGED)
+    assert "not staged in this run" in matrix(rows, {})
