@@ -304,6 +304,12 @@ class Store:
                             "SELECT host, cause, state FROM verdict WHERE run = ?", (id,)
                         )
                     },
+                    frozenset(
+                        name
+                        for (name,) in self._connection.execute(
+                            "SELECT name FROM host WHERE run = ? AND NOT json_extract(state, '$.reached')", (id,)
+                        )
+                    ),
                 )
                 for id, started in rows
             ]

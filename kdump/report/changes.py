@@ -19,11 +19,12 @@ _SEEN_AS = {State.PRESENT: True, State.WAIVED: True, State.ABSENT: False, State.
 
 @dataclass(frozen=True)
 class PastRun:
-    """A complete run of the past. ``verdicts``: the worst state per (host name, cause id)."""
+    """A complete run of the past. ``verdicts``: the worst state per (host name, cause id); ``unreached``: hosts without."""
 
     started: datetime
     hosts: frozenset[str]
     verdicts: Verdicts
+    unreached: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Trend:
 
 @dataclass(frozen=True)
 class Changes:
-    """Pairs are (host name, cause id). ``unseen``: was present, and could not be determined this time."""
+    """Pairs are (host name, cause id). ``unseen``: was present, and could not be determined this time. ``gone``: hosts that
+    are no longer asked; ``lost`` and ``back``: those that could be asked last time only, or this time only."""
 
     since: datetime
     newly_present: tuple[tuple[str, str], ...] = ()
@@ -60,6 +62,8 @@ class Changes:
     flapping: tuple[tuple[str, str], ...] = ()
     first_seen: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
     new_dumps: tuple[SeenDump, ...] = ()
     trends: tuple[Trend, ...] = ()
 
@@ -76,6 +80,8 @@ class Changes:
             found += _some([f"{words}: {cause} on {host}" for host, cause in changed], most)
         found += _some([f"first seen: {host}" for host in self.first_seen], most)
         found += _some([f"gone: {host}" for host in self.gone], most)
+        found += _some([f"no longer reached: {host}" for host in self.lost], most)
+        found += _some([f"reached again: {host}" for host in self.back], most)
         for dump in self.new_dumps[:most]:
             when = f" of {dump.crash_time}" if dump.crash_time else ""
             found.append(f"new dump: {dump.path} on {dump.host}{when}: {dump.panic or 'no panic message was saved beside it'}")
@@ -126,6 +132,8 @@ def compare(
         flapping=tuple(sorted(pair for pair in now if _flips(history, pair) >= FLAPS)),
         first_seen=tuple(sorted(names - known_hosts)),
         gone=tuple(sorted(last.hosts - names)),
+        lost=tuple(sorted((names - reached) & (last.hosts - last.unreached))),
+        back=tuple(sorted(reached & last.unreached)),
         new_dumps=tuple(one for one in dumps if one.identity not in known_dumps and one.host in known_hosts),
         trends=tuple(_trend(cause.id, history) for cause in run.causes()),
     )

@@ -70,7 +70,7 @@ def render(run: Run, notice: str = "") -> Page:
                 report.host.name,
                 list(Answer).index(report.answer),
                 "".join(_letter(report, matrix.get((report.host.name, cause.id))) for cause in causes),
-                report.host.problem if not report.host.reached else _row_words(report),
+                report.host.why_not_reached if not report.host.reached else _row_words(report),
                 report.host.kernel_release,
                 report.host.flavour,
                 report.host.taken_at,

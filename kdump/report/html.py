@@ -157,7 +157,7 @@ def row_of_dead(host: HostState) -> list[str]:
         "host": (host.name, f'<td class="col-host">{escape(host.name)}</td>'),
         "stage": ("", '<td class="col-stage">–</td>'),
         "cause": ("", '<td class="col-cause">all causes</td>'),
-        "seen": (host.problem, str(shown.dead_seen(host))),  # type: ignore[attr-defined]
+        "seen": (host.why_not_reached, str(shown.dead_seen(host))),  # type: ignore[attr-defined]
     }
     hidden = [_hidden("result", _OUTCOMES[State.UNDETERMINED]), _hidden("testId", host.name)]
     return hidden + [_hidden(name, key) + cell for name, (key, cell) in cells.items()]

@@ -157,6 +157,8 @@ def _changes(changes: Changes) -> dict[str, Any]:
         "flapping": pairs(changes.flapping),
         "first_seen": list(changes.first_seen),
         "gone": list(changes.gone),
+        "lost": list(changes.lost),
+        "back": list(changes.back),
         "new_dumps": [asdict(dump) for dump in changes.new_dumps],
         "trends": {trend.cause: list(trend.hosts) for trend in changes.trends},
     }

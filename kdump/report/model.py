@@ -131,6 +131,9 @@ class Finding:
         return textwrap.dedent(self.seen.strip().partition("\n")[2]).strip("\n")
 
 
+_NOT_REACHED = ("unreachable", "could not be asked")  # how a connection's problem begins
+
+
 @dataclass(frozen=True)
 class HostState:
     """How a host was met. ``problem``: one sentence when it could not be asked. ``taken_at``: ISO 8601, by its clock.
@@ -143,6 +146,20 @@ class HostState:
     kernel_release: str = ""
     flavour: str = ""
     groups: tuple[str, ...] = ()
+
+    @property
+    def why_not_reached(self) -> str:
+        """The problem without the name that it begins with; it always says that the host could not be asked.
+
+        >>> HostState("root@db1:22", reached=False, problem="db1: unreachable (tcp: no route)").why_not_reached
+        'unreachable (tcp: no route)'
+        >>> HostState("db1", reached=False, problem="db1: no line reads '# kdump transcript 1'").why_not_reached
+        "unreachable: no line reads '# kdump transcript 1'"
+        """
+        subject, _, rest = self.problem.partition(": ")
+        words = rest if subject in self.name else self.problem
+        return words if words.startswith(_NOT_REACHED) else f"unreachable: {words}"
+
     #: not a host as it runs, but a kernel that is installed there or lies in a folder: nothing proves that it dumps
     kernel_at_rest: bool = False
 
@@ -248,7 +265,7 @@ class HostReport:
     def summary(self) -> str:
         """What the host's findings amount to, in one line, without its name."""
         if self.answer is Answer.UNREACHABLE:
-            return f"{self.answer.value}: {self.host.problem}"
+            return self.host.why_not_reached
         first = self.first_failing
         if first is not None:
             others = len(self.causes().get(State.PRESENT, ())) - 1

@@ -14,7 +14,7 @@ def test_hosts_have_one_line_each(audited):
         "network  would dump (1 cause absent, 1 not applicable)",
         "denied   could not determine: no-disk – disk: permission denied: connect as ",
         "hostile  would not dump: reserve – no-memory – Mend no-memory (and 1 more pr",
-        "dead     unreachable: dead: no line reads '# kdump transcript 1': this is no",
+        "dead     unreachable: no line reads '# kdump transcript 1': this is not a tr",
     ]
     assert audited.status == 1
 

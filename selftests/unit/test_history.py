@@ -197,6 +197,24 @@ def test_hosts_come_and_go():
     assert compare(now(A), []) is None
 
 
+def test_hosts_are_lost_and_back(store):
+    def night(dead):
+        run = now(A)
+        run.hosts = {name: HostState(name, reached=name != dead) for name in run.hosts}
+        return run
+
+    id = store.begin(INFO, "selection")
+    for host in night("db2").hosts.values():
+        store.add_host(id, host, [], None, [])
+    store.finish(id, 1.0, 6)
+    before = store.past("selection", id + 1, 9)
+    changes = compare(night("db1"), before)
+    assert (changes.lost, changes.back) == (("db1",), ("db2",))
+    assert changes.lines() == ["no longer reached: db1", "reached again: db2"]
+    still = compare(night("db2"), before)
+    assert (still.lost, still.back) == ((), ())
+
+
 def test_new_dumps():
     seen = [DUMP, replace(DUMP, path="/var/crash/2/vmcore"), replace(DUMP, host="db9")]
     changes = compare(now(A), past(State.ABSENT), seen, frozenset({DUMP.identity}))
