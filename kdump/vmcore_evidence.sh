@@ -127,32 +127,28 @@ ev_kdump_header() {
     fi
     ev_version=$ev_n
     ev_hex $(($1 + 272)) 8 # utsname.machine
-    ev_word_size=8
-    ev_at=424
-    case $ev_raw in
-    # arm…, i?86, ppc, mips, s390, parisc, sh4, riscv32
-    61726d* | 693?3836* | 70706300* | 6d69707300* | 7333393000* | 706172697363* | 73683400* | 7269736376333200)
-        ev_word_size=4
-        ev_at=412
-        ;;
-    esac
     ev_aligned=
     case $ev_raw in
-    61726d* | 6d697073*) ev_aligned=y ;;
+    # arm…, mips…, ppc…, s390…, parisc…, riscv…
+    61726d* | 6d697073* | 707063* | 73333930* | 706172697363* | 7269736376*) ev_aligned=y ;;
     esac
-    ev_num $(($1 + ev_at + 4)) 4 || return
-    ev_block=$ev_n
-    ev_num $(($1 + ev_at + 8)) 4 || return
-    ev_sub=$ev_n
-    ev_num $(($1 + ev_at + 12)) 4 || return
-    ev_bitmaps=$ev_n
-    ev_num $(($1 + ev_at + 16)) 4 || return
+    # What follows the time of the crash lies at 424 where words have 64 bits, else at 412: where it makes sense.
+    for ev_word_size in 8 4; do
+        ev_at=$(($1 + (ev_word_size == 8 ? 424 : 412)))
+        ev_num $((ev_at + 4)) 4 || return
+        ev_block=$ev_n
+        ev_num $((ev_at + 8)) 4 || return
+        ev_sub=$ev_n
+        ev_num $((ev_at + 12)) 4 || return
+        ev_bitmaps=$ev_n
+        case $ev_block in
+        4096 | 8192 | 16384 | 32768 | 65536) [ "$ev_sub" -lt 1 ] || [ "$ev_sub" -gt 1048576 ] || break ;;
+        esac
+        [ "$ev_word_size" -eq 8 ] || return
+    done
+    [ "$ev_bitmaps" -le 2147483648 ] || return
+    ev_num $((ev_at + 16)) 4 || return
     ev_mapnr=$ev_n
-    case $ev_block in
-    4096 | 8192 | 16384 | 32768 | 65536) ;;
-    *) return 1 ;;
-    esac
-    [ "$ev_sub" -ge 1 ] && [ "$ev_sub" -le 1048576 ] && [ "$ev_bitmaps" -le 2147483648 ] || return
     ev_table=$(((1 + ev_sub + ev_bitmaps) * ev_block))
 }
 

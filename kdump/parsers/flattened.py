@@ -161,6 +161,7 @@ def _completeness_kdump(source: ByteSource, header: kdump_compressed.Header, pag
     if pages is None:
         return Completeness.cannot_tell("its first page descriptor does not follow makedumpfile's layout")
     table, data = header.table, header.table + kdump_compressed.DESCRIPTOR * pages
+    longest = data + (pages + 1) * header.block_size + header.size_eraseinfo
     end = find_end(source)
     if end is None:
         written = _pages_written(source, table, data)
@@ -175,7 +176,8 @@ def _completeness_kdump(source: ByteSource, header: kdump_compressed.Header, pag
             return size <= kdump_compressed.SUB_HEADER_READ
         if table <= offset < data:  # the last descriptors, which end the table
             return offset + size == data
-        return offset >= data and offset + size <= source.size
+        # Not the size of this file: QEMU leaves gaps in the dump inside, which take no room here.
+        return offset >= data and offset + size <= longest
 
     last = last_records(source, end, fits)
     if not last:

@@ -114,15 +114,12 @@ def read_header(source: ByteSource) -> Header:
     order = "<" if 0 <= struct.unpack_from("<i", head, 8)[0] <= 0xFFFF else ">"
     version = struct.unpack_from(order + "i", head, 8)[0]
     names = [text(head[12 + 65 * i : 12 + 65 * (i + 1)]) for i in range(6)]
-    # struct timeval has two longs, and longs set the alignment: 64-bit architectures have it at 408, others at 404.
-    wide = not _narrow_machine(names[4])
-    seconds = struct.unpack_from(order + ("q" if wide else "i"), head, 408 if wide else 404)[0]
-    at = 424 if wide else 412
+    at = _after_timestamp(head, order)
+    wide = at == _AFTER_TIMESTAMP[0]
+    seconds = struct.unpack_from(order + ("q" if wide else "i"), head, at - 16 if wide else at - 8)[0]
     status, block, sub_hdr, bitmap, max_mapnr = struct.unpack_from(order + "IiiII", head, at)
-    if block not in (4096, 8192, 16384, 32768, 65536) or not 1 <= sub_hdr <= 1 << 20 or not 0 <= bitmap <= 1 << 31:
-        raise Unreadable(f"its header makes no sense (block size {block}, sub header {sub_hdr} blocks, bitmaps {bitmap} blocks)")
     sub = exactly(source, block, SUB_HEADER_READ, "the sub header")
-    fields = _sub_header(sub, order, wide, names[4], version)
+    fields = _sub_header(sub, order, wide, names[4])
     if version >= 6:
         max_mapnr = fields["max_mapnr_64"]
         fields["start_pfn"], fields["end_pfn"] = fields["start_pfn_64"], fields["end_pfn_64"]
@@ -139,7 +136,7 @@ def read_header(source: ByteSource) -> Header:
         nodename=names[1],
         release=names[2],
         uname_version=names[3],
-        machine=names[4],
+        machine=names[4] if names[4] != "Unknown" else "",  # QEMU's word for Arm
         timestamp=seconds,
         status=status,
         block_size=block,
@@ -485,15 +482,22 @@ def _cut(early: EndsEarly) -> Completeness:
     return Completeness.incomplete(early.reason, missing_bytes=max(early.missing, 1), at_least=True)
 
 
-def _narrow_machine(machine: str) -> bool:
-    """Whether `uname -m` names a 32-bit architecture."""
-    if machine in ("i386", "i486", "i586", "i686", "ppc", "mips", "s390", "parisc", "sh4", "riscv32"):
-        return True
-    return machine.startswith("arm")  # armv7l, armv5tel, …; 64-bit Arm calls itself aarch64
+_AFTER_TIMESTAMP = (424, 412)
+"""Where the fields after the time begin: struct timeval is two longs, whose size and alignment are the word size's."""
 
 
-# (name, type, offset on 64-bit, offset on i386, offset on 32-bit Arm and MIPS, where off_t is aligned to 8).
-# crash diskdump.c (abcb45e7d443) draws the two 32-bit layouts.
+def _after_timestamp(head: bytes, order: str) -> int:
+    """Which of the two layouts it is, by which makes sense: `uname -m` is no help, QEMU (dump.c) writes "Unknown" for Arm
+    and i686 before the 64-bit layout. Raises `Unreadable` where neither does."""
+    for at in _AFTER_TIMESTAMP:
+        block, sub_hdr, bitmap = struct.unpack_from(order + "iiI", head, at + 4)
+        if block in (4096, 8192, 16384, 32768, 65536) and 1 <= sub_hdr <= 1 << 20 and bitmap <= 1 << 31:
+            return at
+    raise Unreadable(f"its header makes no sense (block size {block}, sub header {sub_hdr} blocks, bitmaps {bitmap} blocks)")
+
+
+# (name, type, offset on 64-bit, offset on i386 and where QEMU packs it, offset on Arm, MIPS and other 32-bit architectures
+# that align off_t to 8). crash diskdump.c (abcb45e7d443) draws the two 32-bit layouts, QEMU's include/sysemu/dump.h its own.
 _SUB_HEADER = (
     ("dump_level", "i", 8, 4, 4),
     ("split", "i", 12, 8, 8),
@@ -511,8 +515,11 @@ _SUB_HEADER = (
 )
 
 
-def _sub_header(raw: bytes, order: str, wide: bool, machine: str, version: int) -> dict[str, int]:
-    aligned = machine.startswith(("arm", "mips"))
+_ALIGNED = ("arm", "mips", "ppc", "s390", "parisc", "riscv")
+
+
+def _sub_header(raw: bytes, order: str, wide: bool, machine: str) -> dict[str, int]:
+    aligned = machine.startswith(_ALIGNED)
     fields: dict[str, int] = {}
     for name, kind, at64, at32, at32_aligned in _SUB_HEADER:
         at = at64 if wide else at32_aligned if aligned else at32

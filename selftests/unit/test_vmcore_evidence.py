@@ -53,8 +53,8 @@ def assert_same_verdict(tmp_path: Path, shell: str, cases: dict[str, bytes]) -> 
         assert replace(whole, complete=sparse.complete, pages=sparse.pages) == sparse, name
 
 
-TOLD_BY_THE_WHOLE_FILE = {"gzip of a small dump"}
-"""It is decompressed, which the shell does not do."""
+TOLD_BY_THE_WHOLE_FILE = {"gzip of a small dump", "QEMU, flattened"}
+"""One is decompressed, which the shell does not do; the last record of the other is larger than what it prints."""
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -29,12 +29,18 @@ from selftests.vmcore.writer import (
 
 ERASED = Plan(eraseinfo=b"erase linux_banner size 8\n" * 3)
 ZERO_TAIL = Plan(zeros=range(901, 60_000), max_mapnr=70_000)
+LAST_PAGES_LAST = kdump_writes(Plan())[:-2] + kdump_writes(Plan())[:-3:-1]
+"""QEMU's order of writing (dump.c, write_dump_pages)."""
 LARGE_BITMAP = Plan(pages=range(3, 40_000, 17), max_mapnr=4_000_000)
 
 COMPLETE = {
     **{f"version {v}, {m}": kdump(Plan(version=v, machine=m)) for v in range(1, 7) for m in ("x86_64", "i686", "armv7l")},
     **{f"compression {c:#x}, -d {d}": kdump(Plan(compression=c, level=d)) for c in (0, 1, 2, 4, 0x20) for d in (0, 1, 31)},
     "aarch64, 64 KiB pages": kdump(Plan(machine="aarch64", block=65536, max_mapnr=2000)),
+    "QEMU, 32-bit, of Unknown": kdump(Plan(machine="Unknown", layout="packed")),
+    "QEMU, 64-bit, of i686": kdump(Plan(machine="i686", layout="wide")),
+    "QEMU, flattened": flat(LAST_PAGES_LAST),
+    "ppc": kdump(Plan(machine="ppc", layout="aligned")),
     "erase info": kdump(ERASED),
     "nothing but zero pages at the end": kdump(ZERO_TAIL),
     "large bitmap": kdump(LARGE_BITMAP),
@@ -86,6 +92,8 @@ CUT = [
     "erase info",
     "nothing but zero pages at the end",
     "flattened",
+    "QEMU, 32-bit, of Unknown",
+    "QEMU, flattened",
     "flattened, uncompressed",
     "flattened, erase info",
     "ELF",
@@ -196,6 +204,11 @@ def test_kernel_of_a_compressed_stream_is_known():
     assert dump.release == RELEASE
     assert dump.build_id == BUILD_ID
     assert dump.complete.state is State.CANNOT_TELL
+
+
+def test_a_machine_that_qemu_does_not_know_is_none():
+    dump = judge(Memory(COMPLETE["QEMU, 32-bit, of Unknown"]))
+    assert dump.machine is None  # else no vmlinux would match it
 
 
 def test_control_characters_of_a_dump_do_not_reach_the_terminal():

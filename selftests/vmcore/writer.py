@@ -47,6 +47,8 @@ class Plan:
     compression: int = 1
     version: int = 6
     machine: str = "x86_64"
+    layout: str = ""
+    """`wide`, `packed` or `aligned` structures where the machine's name does not say it, as in QEMU's dumps."""
     notes: bytes = field(default_factory=notes)
     eraseinfo: bytes = b""
     split: tuple[int, int] | None = None
@@ -78,7 +80,8 @@ def page_data(plan: Plan, pfn: int) -> tuple[bytes, int]:
 
 def kdump_writes(plan: Plan) -> list[Write]:
     """Every write of makedumpfile, in its order."""
-    narrow, arm = plan.machine in ("i686", "armv7l"), plan.machine == "armv7l"
+    layout = plan.layout or {"i686": "packed", "armv7l": "aligned"}.get(plan.machine, "wide")
+    narrow, arm = layout != "wide", layout == "aligned"
     sub_size = (96 if arm else 80) if narrow else 104
     block = plan.block
     sub_blocks = -(-(sub_size + len(plan.notes)) // block)
