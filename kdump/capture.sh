@@ -12,13 +12,22 @@ setting() {
 # each says why.
 # shellcheck disable=SC2034  # the library's other files use them
 work_out_once() {
-    known_release=$(capture_release) || known_release=
-    known_image_path=$(capture_image_path) || known_image_path=
-    known_vmcoreinfo=$(kcore_vmcoreinfo) || known_vmcoreinfo=
-    known_dump_files=$(dump_files 2>&1)
-    case $known_dump_files in
-    *find:* | *sed:* | *stat:*) known_dump_files= ;; # something was said on stderr
-    esac
+    # in a process below this one: there the guard can end it
+    known=$(
+        known_release=$(capture_release) || known_release=
+        known_image_path=$(capture_image_path) || known_image_path=
+        known_vmcoreinfo=$(kcore_vmcoreinfo) || known_vmcoreinfo=
+        known_dump_files=$(dump_files 2>&1)
+        case $known_dump_files in
+        *find:* | *sed:* | *stat:*) known_dump_files= ;; # something was said on stderr
+        esac
+        # shellcheck disable=SC2154  # the script that this is part of sets it
+        printf "%s$mark" "$known_release" "$known_image_path" "$known_vmcoreinfo" "$known_dump_files"
+    )
+    known_release=${known%%"$mark"*} known=${known#*"$mark"}
+    known_image_path=${known%%"$mark"*} known=${known#*"$mark"}
+    known_vmcoreinfo=${known%%"$mark"*} known=${known#*"$mark"}
+    known_dump_files=${known%%"$mark"*}
 }
 
 # capture_release: the release of the kernel that the capture kernel is.

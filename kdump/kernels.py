@@ -209,7 +209,7 @@ def needs_a_host(fixtures: Collection[str]) -> bool:
 
 def read_here(facts: Iterable[Fact[Any]], kernel_root: str) -> Transcript:
     """The readings of a kernel in a folder of this machine. Raises :class:`CouldNotDetermine`."""
-    text = script(facts, kernel_root=kernel_root)
+    text = script(facts, kernel_root=kernel_root, seconds=DEADLINE)
     try:
         done = execute(LocalBackend("localhost"), COMMAND, stdin=text.encode(), deadline=DEADLINE, cap=CAP)
         return Transcript.parse(done.stdout)

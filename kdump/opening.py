@@ -89,9 +89,10 @@ def _open_there(target: Target, pairs: dict[str, str]) -> dict[str, OpenedDump |
     commands = {
         path: f"open_dump {shlex.quote(path)} {shlex.quote(vmlinux)} {shlex.quote(_ONE_LINE)}" for path, vmlinux in pairs.items()
     }
-    text = script(Fact(path, command, str) for path, command in commands.items()).encode()
+    deadline = (DEADLINE + 20) * len(pairs)
+    text = script((Fact(path, command, str) for path, command in commands.items()), seconds=deadline).encode()
     try:
-        done = execute(target.backend, COMMAND, stdin=text, deadline=(DEADLINE + 20) * len(pairs), cap=_CAP)
+        done = execute(target.backend, COMMAND, stdin=text, deadline=deadline, cap=_CAP)
         readings = Transcript.parse(done.stdout).readings
     except (ConnectionProblem, NotATranscript) as problem:
         return {path: OpenedDump(path, vmlinux, "cannot", str(problem)) for path, vmlinux in pairs.items()}

@@ -30,7 +30,7 @@ from .transcript import Transcript, sanitise
 from .verdict import CouldNotDetermine
 
 FORKS = 512  # at most; how many it really are depends on how busy the controller is
-PROBE_DEADLINE = 60.0  # s; what can hang inside the probe is bounded to 20 s, the rest is for slow machines
+PROBE_DEADLINE = 60.0  # s; the probe ends itself after 20 s (kdump/probe.py), the rest is for slow machines
 PROBE_CAP = 4 * MIB
 
 

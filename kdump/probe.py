@@ -18,12 +18,14 @@ from typing import Any
 from .fact import UID, Fact, kernel_release
 from .transcript import END, HEADER
 
+SECONDS = 20
+"""For all readings of a probe together: some of them may hang."""
 # Readings of small text files; kdump/probe.sh has one function for all of them.
 _FILES = re.compile(r"cat /[\w./-]+|first_of( /[\w./-]+)+")
 # Slow readings run beside the fast ones: their pipe holds what they print until the fast ones are through.
 _SCRIPT = """\
 # Reads what the kdump acceptance suite needs to know. Read-only. Run as root (or with sudo) to let it see everything.
-mark={mark} kernel_root={root} vmlinux_given={vmlinux}
+mark={mark} seconds={seconds} kernel_root={root} vmlinux_given={vmlinux}
 LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 unset LANGUAGE LANG IFS CDPATH ENV BASH_ENV
@@ -40,9 +42,15 @@ exec 3>&1
 main() {{
 printf '%s{header}\\n' "$mark"
 printf '%s# taken: %s\\n' "$mark" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+read -r top _ </proc/self/stat
+read -r up _ </proc/uptime
+until=$((${{up%.*}} + seconds))
+guard >/dev/null &
+guard=$!
 work_out_once
 slow | {{ fast; cat; }}
 printf '%s{end}\\n' "$mark"
+kill "$guard"
 }}
 main </dev/null 2>/dev/null | indent
 """
@@ -55,10 +63,16 @@ def library() -> str:
 
 
 def script(
-    facts: Iterable[Fact[Any]], mark: str | None = None, kernel_root: str = "", vmlinux: Iterable[str] = (), more: str = ""
+    facts: Iterable[Fact[Any]],
+    mark: str | None = None,
+    kernel_root: str = "",
+    vmlinux: Iterable[str] = (),
+    more: str = "",
+    seconds: float = SECONDS,
 ) -> str:
     """The script for these facts. ``mark`` is a word that no output can guess; it frames the readings.
 
+    ``seconds``: how long it may run on the host. What has not ended by then is ended, and what was not begun is left out.
     ``kernel_root``: the folder in which the readings about an installed kernel look for it, in place of ``/``.
     ``vmlinux``: files of the host that are debuginfo, besides those that packages install.
     ``more``: shell functions besides the library's.
@@ -69,6 +83,7 @@ def script(
     lanes = {lane: _readings([command for command, slow in wanted.items() if slow is lane]) for lane in (True, False)}
     return _SCRIPT.format(
         mark=mark or f"{secrets.token_hex(8)}:",
+        seconds=round(seconds),
         root=shlex.quote(kernel_root),
         vmlinux=shlex.quote("\n".join(vmlinux)),
         library=library() + more,

@@ -23,10 +23,42 @@ limit() {
     return "$status"
 }
 
-# reading COMMAND: run one command and frame what it printed. stdout is streamed, stderr and status follow it.
+# guard: when the time that a probe may take is over, end what the readings still wait for; they are the processes two or
+# more below $top. What hangs in the shell itself (a test of a file on a dead NFS server) is ended so, too, and what a
+# command has started. $until: seconds since the boot; $seconds: how long that is from now.
+guard() {
+    trap 'kill "$nap" 2>/dev/null; exit' TERM
+    # shellcheck disable=SC2154  # the script that this is part of sets them
+    sleep "$seconds" &
+    nap=$!
+    wait "$nap"
+    read -r own _ </proc/self/stat
+    # one file after the other: their names may be more than one command line takes
+    # shellcheck disable=SC2154  # the script that this is part of sets it
+    late=$(for stat in /proc/[0-9]*/stat; do read -r line <"$stat" && printf '%s\n' "$line"; done |
+        awk -v top="$top" -v own="$own" '
+            { pid = $1; sub(/.*\) [A-Za-z] /, ""); parent[pid] = $1 }
+            END {
+                for (pid in parent) {
+                    depth = 0
+                    for (up = pid; up in parent && up != top && up != own && depth < 99; up = parent[up]) depth++
+                    if (up == top && depth > 1) print pid
+                }
+            }')
+    # shellcheck disable=SC2086  # its words are meant
+    [ -z "$late" ] || kill -9 $late
+}
+
+# reading COMMAND: run one command and frame what it printed. stdout is streamed, stderr and status follow it. Where no
+# time is left it is not run.
 reading() {
     # shellcheck disable=SC2154  # the script that this is part of sets it
     printf '%s$ %s\n' "$mark" "$1"
+    # shellcheck disable=SC2154  # the script that this is part of sets it
+    if read -r up _ </proc/uptime && [ "${up%.*}" -ge "$until" ]; then
+        printf '%s! no time was left for it\n%s[124]\n' "$mark" "$mark"
+        return
+    fi
     rest=$(
         exec 2>&1 >&3 </dev/null
         eval "$1"

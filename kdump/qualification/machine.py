@@ -69,7 +69,7 @@ class Remote:
     def ask(self, facts: list[Fact[Any]], deadline: float) -> Transcript:
         """The readings of facts. Raises :class:`CouldNotDetermine`."""
         try:
-            done = self._execute(script(facts, more=_SHELL.read_text(encoding="utf-8")), deadline)
+            done = self._execute(script(facts, more=_SHELL.read_text(encoding="utf-8"), seconds=deadline), deadline)
             return Transcript.parse(done)
         except ConnectionProblem as problem:
             raise CouldNotDetermine(str(problem)) from problem

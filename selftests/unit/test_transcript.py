@@ -1,7 +1,9 @@
 """Transcripts: what the probe prints under every shell, what a parser makes of noise, cuts and hostile text."""
 
+import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from hypothesis import given
@@ -17,10 +19,10 @@ lines = st.text(st.characters(blacklist_categories=("C", "Z")) | st.just(" "), m
 )
 
 
-def probed(shell, *facts):
+def probed(shell, *facts, **how):
     if shutil.which(shell[0]) is None:
         pytest.fail(f"{shell[0]} is not installed: make test installs it")
-    done = subprocess.run([*shell, "-s"], input=script(facts).encode(), capture_output=True, timeout=30)
+    done = subprocess.run([*shell, "-s"], input=script(facts, **how).encode(), capture_output=True, timeout=30)
     assert done.stderr == b""
     return Transcript.parse(done.stdout)
 
@@ -50,6 +52,21 @@ class TestProbeUnder:
 
     def test_what_hangs_is_stopped(self, shell):
         assert self.read(shell, "limit 1 sleep 30", slow=True).status == 124
+
+    def test_the_whole_probe_is_stopped_and_what_was_seen_is_kept(self, shell, tmp_path):
+        os.mkfifo(tmp_path / "nobody-writes")
+        commands = {
+            "echo seen": 0,
+            f"read -r line <{tmp_path}/nobody-writes": 137,  # the shell itself hangs
+            "sh -c 'trap \"\" TERM; sleep 30; :'": 137,  # and a command, with a child
+            "echo too late": 124,
+        }
+        started = time.monotonic()
+        facts = [Fact(command, command, str, slow=command.startswith("read")) for command in commands]
+        transcript = probed(shell, *facts, seconds=1)
+        assert time.monotonic() - started < 5
+        assert transcript.complete
+        assert {command: transcript.readings[command].status for command in commands} == commands
 
     def test_commands_get_no_input(self, shell):
         assert self.read(shell, "cat").text == ""
