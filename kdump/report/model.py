@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -293,17 +294,17 @@ def describe(finding: Finding) -> str:
     """Stage, cause and fix of a finding in one line; what was seen, for a test that belongs to no cause."""
     if finding.cause is None:
         return f"{finding.check} – {finding.headline}"
-    return f"{finding.cause.stage.value} – {finding.cause.id} – {first_sentence(finding.cause.remediation)}"
+    return f"{finding.cause.stage.value} – {finding.cause.id} – {in_short(finding.cause.remediation)}"
 
 
-def first_sentence(text: str) -> str:
-    """The first sentence of a text that may run over lines, without its full stop.
+def in_short(text: str) -> str:
+    """What to do first, of a text that may run over lines: the rest stands beside the findings.
 
-    >>> first_sentence("Add crashkernel=256M to\\nthe command line. Then reboot.")
-    'Add crashkernel=256M to the command line'
+    >>> in_short("Add crashkernel=256M\\n(as SIZE,high above 4 GiB) and reboot; or make the initramfs smaller. Then test.")
+    'Add crashkernel=256M and reboot'
     """
-    words = " ".join(text.split())
-    return words.partition(". ")[0].rstrip(".")
+    words = re.sub(r" \([^()]*\)", "", " ".join(text.split()))
+    return re.split(r"\. |; ", words)[0].rstrip(".")
 
 
 def worst_of(findings: Iterable[Finding]) -> State | None:
