@@ -22,6 +22,8 @@ Loaded: Fact[bool] = Fact(
     lambda text: text.strip() == "1",
 )
 Vmlinux = Fact("vmlinux_files", "vmlinux_files", candidates, slow=True)
+#: characters of what crash says that are sent here, and that :mod:`kdump.open_dump` reads at least
+MOST_OPENED = 4_000_000
 Crash: Fact[str] = Fact("crash_program", "command -v crash || echo none", str.strip)
 
 

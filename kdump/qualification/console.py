@@ -21,6 +21,7 @@ class Kind(StrEnum):
     DUMP_BEGINS = "dump begins"
     PROGRESS = "progress"
     NO_SPACE = "no space"
+    NO_TARGET = "dump target unreachable"
     DUMP_FAILED = "dump failed"
     SAVED = "saved"
     REBOOT = "reboot"
@@ -63,6 +64,7 @@ PATTERNS: tuple[tuple[Kind, re.Pattern[str], str], ...] = (
             (Kind.SHELL, r"^dracut:/#|Give root password for maintenance|^kdump:/#", "dracut, util-linux sulogin"),
             (Kind.WATCHDOG, r"watchdog: watchdog\d+: watchdog did not stop!", f"{_LINUX}:drivers/watchdog/watchdog_dev.c"),
             (Kind.NO_SPACE, r"No space left on device|Disk quota exceeded", "strerror(3)"),
+            (Kind.NO_TARGET, r"kdump-tools: Unable to (mount|write to the|reach) remote ", _DEBIAN),
             (Kind.DUMP_FAILED, r"makedumpfile Failed|failed to save vmcore", f"{_MAKEDUMPFILE}:makedumpfile.c, {_DEBIAN}"),
             (
                 Kind.DUMP_FAILED,
@@ -74,7 +76,7 @@ PATTERNS: tuple[tuple[Kind, re.Pattern[str], str], ...] = (
             (Kind.SAVED, r"Dump saved successfully", _SUSE),
             (Kind.PROGRESS, r"Copying data\s*:\s*\[\s*(?P<percent>[\d.]+)\s*%\]", f"{_MAKEDUMPFILE}:print_info.c"),
             (Kind.PROGRESS, r"(Checking for memory holes|Excluding unnecessary pages)", f"{_MAKEDUMPFILE}:print_info.c"),
-            (Kind.DUMP_BEGINS, r"running makedumpfile (?!--dump-dmesg).*/proc/vmcore", _DEBIAN),
+            (Kind.DUMP_BEGINS, r"(running|sending) makedumpfile (?!--dump-dmesg).*/proc/vmcore", _DEBIAN),
             (Kind.DUMP_BEGINS, r"kdump.*: saving vmcore$|kdump.*: saving vmcore\s", f"{_KDUMP_UTILS}/kdump.sh"),
             (Kind.DUMP_BEGINS, r"Saving dump using|Saving memory dump", _SUSE),
             (Kind.REBOOT, r"reboot: (Restarting system|machine restart|Power down)", f"{_LINUX}:kernel/reboot.c"),

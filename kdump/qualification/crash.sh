@@ -24,6 +24,15 @@ crash_bootstatus() {
     done
 }
 
+# lkdtm_complaint POINT: why LKDTM cannot bring this about; nothing where it can.
+lkdtm_complaint() {
+    if [ ! -e /sys/kernel/debug/provoke-crash/DIRECT ]; then
+        echo "there is no /sys/kernel/debug/provoke-crash/DIRECT: the kernel was built without CONFIG_LKDTM, or lkdtm is not loaded"
+    elif ! grep -q -x -F -e "$1" /sys/kernel/debug/provoke-crash/DIRECT; then
+        echo "LKDTM of this kernel does not know $1"
+    fi
+}
+
 # crash_ready KIND [ARGUMENT]: why this trigger cannot work here; nothing where it can.
 crash_ready() {
     [ "$(id -u)" = 0 ] || echo "a panic needs root: connect as root or use --sudo"
@@ -39,24 +48,24 @@ crash_ready() {
     nmi)
         [ "$2" = console ] || command -v ipmitool >/dev/null || echo "ipmitool is not installed"
         [ "$2" = console ] || [ -e /dev/ipmi0 ] || echo "there is no /dev/ipmi0: no BMC, or ipmi_devintf is not loaded"
-        [ "$(cat /proc/sys/kernel/unknown_nmi_panic)" = 1 ] || [ "$(cat /proc/sys/kernel/panic_on_io_nmi)" = 1 ] ||
-            echo "kernel.unknown_nmi_panic is 0: the kernel would log the NMI and go on"
+        # whether the NMI comes as an unknown one or as an IOCHK is the board's choice (Linux: arch/x86/kernel/nmi.c)
+        (cd /proc/sys/kernel && cat unknown_nmi_panic panic_on_unrecovered_nmi panic_on_io_nmi 2>/dev/null) | grep -q 1 ||
+            echo "none of kernel.unknown_nmi_panic, panic_on_unrecovered_nmi and panic_on_io_nmi is 1: an NMI would be logged, no more"
         ;;
-    lkdtm | softlockup | hung-task)
-        case $1 in
-        lkdtm) point=$2 ;;
-        softlockup) point=SOFTLOCKUP ;;
-        *) point=HUNG_TASK ;;
-        esac
-        if [ ! -e /sys/kernel/debug/provoke-crash/DIRECT ]; then
-            echo "there is no /sys/kernel/debug/provoke-crash/DIRECT: the kernel was built without CONFIG_LKDTM, or lkdtm is not loaded"
-        elif ! grep -q -x -F -e "$point" /sys/kernel/debug/provoke-crash/DIRECT; then
-            echo "LKDTM of this kernel does not know $point"
+    lkdtm) lkdtm_complaint "$2" ;;
+    softlockup)
+        [ -e /proc/sys/kernel/softlockup_panic ] || echo "this kernel has no soft lockup detector"
+        [ "$(cat /proc/sys/kernel/soft_watchdog)" != 0 ] || echo "kernel.soft_watchdog is 0: a processor would be lost, and no more"
+        lkdtm_complaint SOFTLOCKUP
+        ;;
+    hung-task)
+        [ -e /proc/sys/kernel/hung_task_panic ] || echo "this kernel has no hung task detector"
+        complaint=$(lkdtm_complaint HUNG_TASK)
+        if [ -n "$complaint" ]; then
+            for program in mkfs.ext4 losetup fsfreeze; do
+                command -v "$program" >/dev/null || echo "$complaint; and without it, $program is needed and not installed"
+            done
         fi
-        case $1 in
-        softlockup) [ -e /proc/sys/kernel/softlockup_panic ] || echo "this kernel has no soft lockup detector" ;;
-        hung-task) [ -e /proc/sys/kernel/hung_task_panic ] || echo "this kernel has no hung task detector" ;;
-        esac
         ;;
     oom) [ -e /proc/sys/vm/panic_on_oom ] || echo "there is no vm.panic_on_oom" ;;
     esac
@@ -83,18 +92,43 @@ crash_fire() {
 mkdir "/run/kdump-crash-$1/fired" || exit
 sleep 3
 point() { echo "$1" >/sys/kernel/debug/provoke-crash/DIRECT; }
+# for_now FILE VALUE: a machine that does not panic of it is left as it was
+for_now() {
+    was=$(cat "/proc/sys/$1") && echo "$2" >"/proc/sys/$1" || exit
+    (sleep 120 && echo "$was" >"/proc/sys/$1") &
+}
+# a task that waits for a frozen file system in memory, where LKDTM does not make one
+hang() {
+    scratch=$1
+    mkdir "$scratch/frozen" && truncate -s 8M "$scratch/image" && mkfs.ext4 -q "$scratch/image" || return
+    mount -o loop "$scratch/image" "$scratch/frozen" && fsfreeze -f "$scratch/frozen" || return
+    touch "$scratch/frozen/task" &
+    sleep 120
+    fsfreeze -u "$scratch/frozen"
+    wait
+    umount "$scratch/frozen"
+}
 case $3 in
 sysrq-c) echo c >/proc/sysrq-trigger ;;
 cpu) exec taskset -c "$4" sh -c 'echo c >/proc/sysrq-trigger' ;;
 nmi) ipmitool chassis power diag ;;
 lkdtm) point "$4" ;;
-softlockup) echo 1 >/proc/sys/kernel/softlockup_panic && point SOFTLOCKUP ;;
-hung-task) echo 1 >/proc/sys/kernel/hung_task_panic && echo 10 >/proc/sys/kernel/hung_task_timeout_secs && point HUNG_TASK ;;
+softlockup)
+    for_now kernel/softlockup_panic 1
+    point SOFTLOCKUP
+    ;;
+hung-task)
+    for_now kernel/hung_task_panic 1
+    for_now kernel/hung_task_timeout_secs 10
+    if grep -q -x HUNG_TASK /sys/kernel/debug/provoke-crash/DIRECT 2>/dev/null; then point HUNG_TASK; else hang "/run/kdump-crash-$1"; fi
+    ;;
 oom)
-    echo 2 >/proc/sys/vm/panic_on_oom || exit
-    systemd-run --quiet --scope -p MemoryMax=32M -p MemorySwapMax=0 tail /dev/zero || tail /dev/zero
+    for_now vm/panic_on_oom 2
+    if [ -d /run/systemd/system ]; then set -- systemd-run --quiet --scope -p MemoryMax=32M -p MemorySwapMax=0; else set --; fi
+    "$@" tail /dev/zero
     ;;
 esac
+wait # a service's processes end with its first one
 END
     # A service of its own outlives the session, which logind may end with all of its processes.
     [ -d /run/systemd/system ] &&
@@ -134,6 +168,6 @@ bt
 mod
 log
 quit
-' | HOME=$home TERM=dumb limit 240 crash "$2" "$1" 2>&1 | head -c 2000000
+' | HOME=$home TERM=dumb limit 240 crash "$2" "$1" 2>&1 | head -c 4000000
     rm -rf "$home"
 }

@@ -18,12 +18,13 @@ from testinfra.backend.base import BaseBackend
 from ..connection import ConnectionProblem, execute
 from ..fact import Fact
 from ..probe import script
-from ..transcript import NotATranscript, Transcript
+from ..transcript import NotATranscript, Transcript, sanitise
 from ..verdict import CouldNotDetermine
 from .watch import Answer
 
 T = TypeVar("T")
 CAP = 8 << 20
+_ENDS_AT_ONCE = 2.0  # s
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _SHELL = Path(__file__).with_name("crash.sh")
 _LOOK = f"cat {BOOT_ID} && if [ -e /proc/vmcore ]; then echo capturing; fi"
@@ -134,9 +135,10 @@ class Remote:
 
 
 class Console(Protocol):
-    """A serial console that is followed."""
+    """A serial console that is followed. ``lost``: why nothing more will come, "" while it may."""
 
     offset: int
+    lost: str
 
     def read(self) -> bytes: ...
 
@@ -145,6 +147,8 @@ class Console(Protocol):
 
 class FileConsole:
     """A file that something else writes the console's output into. Follows from its end on, or from ``offset``."""
+
+    lost = ""
 
     def __init__(self, path: Path, offset: int | None = None) -> None:
         self._path = path
@@ -172,10 +176,12 @@ class FileConsole:
 
 
 class CommandConsole:
-    """A command whose standard output is the console: ``ipmitool sol activate``, ``virsh console``, ``conserver``."""
+    """A command whose standard output is the console: ``ipmitool sol activate``, ``virsh console``, ``conserver``.
+    One that ends at once is none: raises CouldNotDetermine."""
 
     def __init__(self, command: str) -> None:
         self.offset = 0
+        self.lost = ""
         # It may want a terminal's input to stay open; it is never written to.
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", command],
@@ -186,11 +192,17 @@ class CommandConsole:
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self._process.wait(_ENDS_AT_ONCE)
+            words = sanitise(self.read().decode("utf-8", "replace").strip())[-200:]
+            raise CouldNotDetermine(f"the console's command ended at once, with status {status}: {words or 'no words'}")
 
     def read(self) -> bytes:
         assert self._process.stdout is not None
         data = self._process.stdout.read(1 << 20) or b""
         self.offset += len(data)
+        if not data and self._process.poll() is not None:
+            self.lost = f"the console's command ended, with status {self._process.returncode}"
         return data
 
     def close(self) -> None:

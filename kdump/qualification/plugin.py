@@ -7,6 +7,7 @@ and are then deselected.
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -21,13 +22,13 @@ from ..hosts import BadHosts, Target, target_of, targets
 from ..judge import EVIDENCE, SEEN
 from ..plugin import Audit
 from ..report.model import Finding, State
-from ..transcript import sanitise
+from ..transcript import Reading, sanitise
 from ..verdict import CouldNotDetermine, NotApplicable
 from . import asks
-from .machine import Clock, CommandConsole, Console, FileConsole, Remote
+from .machine import BOOT_ID, Clock, CommandConsole, Console, FileConsole, Remote
 from .record import BadRecord, Record, Store
 from .run import Crash, Result, Setting, new_record
-from .steps import Step
+from .steps import NEVER_WENT_DOWN, Step
 from .trigger import EVERY_CPU, HELP, Trigger, parse
 
 FOLDER, PREFIX = "qualification", "test_crash_"
@@ -108,6 +109,7 @@ class Qualification:
         self._findings: dict[str, list[Finding]] = {}
         self._cycles: list[Cycle] | None = None
         self._left_out = False
+        self._locks: list[int] = []
         if self.hosts and not option.crash_resume and not option.collectonly:
             self._judge_the_causes_first()
 
@@ -138,7 +140,15 @@ class Qualification:
             if name not in known:
                 raise pytest.UsageError(f"--crash={name}: --hosts selects no host of exactly this name ({_some(known)})")
             self._refuse_what_cannot_be_crashed(known[name])
+            if not self._option.collectonly:
+                self._lock(name)
             self._check_record(name)
+
+    def _lock(self, name: str) -> None:
+        try:
+            self._locks.append(self.store.lock(name))
+        except BadRecord as problem:
+            raise pytest.UsageError(str(problem)) from problem
 
     @property
     def _audit(self) -> Audit:
@@ -239,6 +249,8 @@ class Qualification:
             before = self.crashes.get((target, cycle.number - 1))
             if before is not None and before.record.pending:
                 raise NotApplicable(f"not crashed: the host has not come back from crash {cycle.number - 1}")
+            if before is not None and before.ended is not None and before.ended.dead_end is NEVER_WENT_DOWN:
+                raise NotApplicable(f"not crashed: it never went down of crash {cycle.number - 1}, which may still be under way")
             self.crashes[key] = self._new(target, cycle)
         return self.crashes[key]
 
@@ -257,6 +269,7 @@ class Qualification:
             watchdogs={} if self._option.crash_resume else _hardware_timers(self._audit.knowledge(target)),
             nmi=getattr(target.backend, "inject_nmi", None),
             command=_run_here,
+            own_boot_id=_own_boot_id(),
             preflight=lambda: self._objections(target),
         )
         return Crash(
@@ -319,6 +332,8 @@ class Qualification:
     def pytest_unconfigure(self) -> None:
         for crash in self.crashes.values():
             crash.close()
+        for lock in self._locks:
+            os.close(lock)
 
 
 def told(crash: Crash, path: Path) -> list[str]:
@@ -326,8 +341,13 @@ def told(crash: Crash, path: Path) -> list[str]:
     record = crash.record
     outcome = "left a proven dump" if crash.proven else f"ended: {record.end or 'not followed to its end'}"
     lines = [f"{record.host}: crash {record.cycle} by {record.trigger} {outcome}"]
-    durations = " · ".join(f"{name} {seconds:.0f} s" for name, seconds in crash.durations())
-    for label, words in (("after the trigger", durations), ("dump rate", crash.rate()), ("watchdog budget", crash.budget())):
+    theirs, ours = (" · ".join(f"{name} {seconds:.0f} s" for name, seconds in one) for one in crash.durations())
+    for label, words in (
+        ("after the trigger", theirs),
+        ("steps of this suite", ours),
+        ("dump rate", crash.rate()),
+        ("watchdog budget", crash.budget()),
+    ):
         if words:
             lines.append(f"  {label}: {words}")
     lines.append(f"  record: {path}")
@@ -379,6 +399,13 @@ def _open_console(given: str | None, offset: int | None) -> Console | None:
     return CommandConsole(given)
 
 
+def _own_boot_id() -> str:
+    try:
+        return Path(BOOT_ID).read_text(encoding="ascii").strip()
+    except OSError:  # no Linux
+        return ""
+
+
 def _run_here(command: str) -> str:
     """The operator's own trigger, run once on this machine."""
     try:
@@ -414,13 +441,16 @@ def _step(step: Step) -> Any:
         assert isinstance(qualification, Qualification)
         try:
             crash = qualification.crash(target, crash_cycle)
-            result = crash.reach(step)
+            try:
+                result = crash.reach(step)
+            finally:
+                story = Reading("the crash so far", "\n".join(told(crash, qualification.store.path(target.name))), "", 0)
+                request.node.stash[EVIDENCE] = (story, *crash.evidence())
         except NotApplicable as reason:
             pytest.skip(str(reason))
         except BadRecord as problem:
             raise CouldNotDetermine(str(problem)) from problem
         request.node.stash[SEEN] = result.seen
-        request.node.stash[EVIDENCE] = crash.evidence()
         return result
 
     fixture.__doc__ = f"The step '{step}' of the crash of a host that --crash names; it is done now if it was not."

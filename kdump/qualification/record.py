@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import urllib.parse
@@ -73,6 +74,21 @@ class Store:
             raise BadRecord(
                 f"{path}, the record of an earlier crash, cannot be read ({error}): look at it, then remove it"
             ) from error
+
+    def lock(self, host: str) -> int:
+        """An open file that keeps other runs of this user from crashing that host until it is closed. Raises BadRecord."""
+        path = self.path(host).with_suffix(".lock")
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BadRecord(f"{path}: the lock of the crash cannot be made: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise BadRecord(f"another run is crashing {host} at this moment ({path} is locked): let it end") from error
+        return descriptor
 
     def save(self, record: Record) -> None:
         """Whole or not at all, and on the disk when this returns. Raises :class:`BadRecord`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from .. import open_dump, vmcore
 from ..bytesource import LocalFile
 from ..fact import Fact
 from ..parsers.dump import Dump, State
-from ..parsers.opened_dump import of_crash
+from ..parsers.opened_dump import Opened, of_crash
 from ..parsers.unreadable import Unreadable
 from ..transcript import Reading
 from ..verdict import CouldNotDetermine, NotApplicable
@@ -36,6 +37,8 @@ SETTLED = 15.0
 _PAUSE = 1.0
 _CARD_RESET = 0x20  # WDIOF_CARDRESET, include/uapi/linux/watchdog.h: the watchdog reset the machine
 _MOST_COPIED = 8 << 30
+_MOST_DUMPS = 8
+_ALMOST_NOTHING = 1 << 20
 _MIB = 1 << 20
 
 
@@ -45,14 +48,13 @@ class Result:
 
     happened: bool
     seen: str
-    seconds: float = 0.0
-    """Since the trigger, for the steps from DOWN to FOUND; else what the step took."""
 
 
 @dataclass
 class Setting:
     """How a crash is done. ``folder``: where dumps go, "" for where the host's own configuration says. ``vmlinux``: on the
-    controller. ``preflight`` says why the host must not be crashed, or raises CouldNotDetermine."""
+    controller. ``preflight`` says why the host must not be crashed, or raises CouldNotDetermine. ``own_boot_id``: of the
+    kernel that this runs on, "" where it has none: whatever name it is reached by, it is not crashed."""
 
     trigger: Trigger
     limits: Limits
@@ -61,7 +63,22 @@ class Setting:
     watchdogs: Mapping[str, float] = field(default_factory=dict)
     nmi: Callable[[], None] | None = None
     command: Callable[[str], str] | None = None
+    own_boot_id: str = ""
     preflight: Callable[[], tuple[str, ...]] = lambda: ()
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a tool said of the dump. ``log``: the words among which the kernel log is, None where they are not all there."""
+
+    tool: str
+    opened: Opened
+    log: str | None = None
+
+    @classmethod
+    def of_crash(cls, text: str) -> Opening:
+        opened = of_crash(text)
+        return cls("crash", opened, text if opened.log_lines and len(text) < asks.MOST_OPENED else None)
 
 
 class Crash:
@@ -84,9 +101,12 @@ class Crash:
         self._lines = Lines()
         self._watch: Watch | None = None
         self._results: dict[Step, Result | Exception] = {}
+        self._took: dict[Step, float] = {}
         self._dump: Dump | None = None
         self._file: File | None = None
-        self._crash_said: str | None = None
+        self._tried = False
+        self._opening: Opening | None = None
+        self._cannot_open: CouldNotDetermine | None = None
         self.ended: Ended | None = None
         self.tail: list[str] = []
         """The console's last lines."""
@@ -125,26 +145,30 @@ class Crash:
                 return NotApplicable("the host was not crashed")
             why = self.ended.dead_end.name if self.ended else f"it could not be told how the step '{stopped}' ended"
             return NotApplicable(f"the crash did not come so far: {why}")
+        began = self._clock.now()
         try:
             result: Result = getattr(self, f"_{step.name.lower()}")()
         except (CouldNotDetermine, NotApplicable) as reason:
             return reason
         finally:
+            self._took[step] = self._clock.now() - began
             if step is Step.OURS:  # whatever it says, nothing more can be learnt by looking again
                 self.record.concluded = True
             if self.record.fired is not None:
                 self._save()
         if result.happened:
             self.record.reached.setdefault(step, self._clock.now())
-        else:
-            self._conclude(result.seen.partition("\n")[0])
+            return result
+        self._conclude(result.seen.partition("\n")[0])
+        if self.ended is not None and self.ended.dead_end is steps.NEVER_WENT_DOWN:  # it did not crash: nothing is proven
+            return CouldNotDetermine(result.seen)
         return result
 
     @staticmethod
     def _stops(step: Step, result: Result | Exception) -> bool:
         if isinstance(result, Result):
             return not result.happened
-        return step in (Step.PREFLIGHT, Step.MARK, Step.TRIGGER, Step.BACK, Step.FOUND)
+        return step in (Step.PREFLIGHT, Step.MARK, Step.TRIGGER, Step.DOWN, Step.BACK, Step.FOUND)
 
     def _save(self) -> None:
         if self._watch is not None:
@@ -161,7 +185,7 @@ class Crash:
 
     def _dead(self, ended: Ended) -> Result:
         self.ended = ended
-        return Result(False, ended.sentence, self._since(ended.at))
+        return Result(False, ended.sentence)
 
     def _dead_end(self, dead_end: DeadEnd, seen: str) -> Result:
         return self._dead(Ended(dead_end, seen, self._clock.now()))
@@ -169,17 +193,19 @@ class Crash:
     def _preflight(self) -> Result:
         if self.resumed:
             return Result(True, f"resumed: the crash of {_date(self.record.fired)} is looked for, nothing is crashed")
-        began = self._clock.now()
         reasons = self._setting.preflight()
         if not reasons:
-            trigger = self._setting.trigger
-            if trigger.kind == "nmi" and self._setting.nmi is not None:
-                trigger = Trigger("nmi", "console")
-            reasons = self._ask(self._host, asks.ready(trigger))
-        if reasons:
-            return Result(False, "not crashed: " + "; ".join(reasons), self._clock.now() - began)
+            if self._ask(self._host, asks.BootId) == self._setting.own_boot_id:
+                reasons = ("it runs on the very kernel that this suite runs on, which would have to watch it",)
+            else:
+                trigger = self._setting.trigger
+                if trigger.kind == "nmi" and self._setting.nmi is not None:
+                    trigger = Trigger("nmi", "console")
+                reasons = self._ask(self._host, asks.ready(trigger))
+        if reasons:  # what a crash would leave is not known then
+            raise CouldNotDetermine("not crashed: " + "; ".join(reasons))
         self._wait_until_loaded()
-        return Result(True, "nothing speaks against a crash", self._clock.now() - began)
+        return Result(True, "nothing speaks against a crash")
 
     def _wait_until_loaded(self) -> None:
         """After a crash the host answers before the capture kernel is loaded again."""
@@ -194,9 +220,10 @@ class Crash:
             self._clock.sleep(_PAUSE)
 
     def _mark(self) -> Result:
-        record, began = self.record, self._clock.now()
+        record = self.record
         if self.resumed:
             return Result(True, f"resumed: the mark is {record.token}")
+        self._console = self._open_console(None)
         folder = self._setting.folder
         record.boot_id = self._ask(self._host, asks.BootId)
         listed = self._ask(self._place, asks.listing(folder))
@@ -211,17 +238,19 @@ class Crash:
             )
         record.host_clock = marked.clock
         there = f"{len(listed)} files lie where dumps go, {record.free / _MIB:.0f} MiB are free"
-        seen = f"{record.token} stands in the kernel log; {there}"
-        return Result(True, seen, self._clock.now() - began)
+        return Result(True, f"{record.token} stands in the kernel log; {there}")
 
     def _trigger(self) -> Result:
         record, setting = self.record, self._setting
-        self._console = self._open_console(record.console_offset if self.resumed else None)
         if self.resumed:
             assert record.fired is not None
+            self._console = self._open_console(record.console_offset)
             self._begin_watch(record.fired)
             return Result(True, f"resumed: {record.trigger} was fired at {_date(record.fired)}; it is not fired again")
-        record.console_offset = self._console.offset if self._console is not None else 0
+        if self._console is not None:
+            while self._console.read():
+                pass  # what a command repeats of the past is no story of this crash
+            record.console_offset = self._console.offset
         record.fired = began = self._clock.now()
         self._store.save(record)  # from here on the host counts as crashed, whatever happens to us
         said = ""
@@ -234,7 +263,7 @@ class Crash:
         if said.startswith("the host refused"):
             return self._dead_end(steps.NEVER_WENT_DOWN, said)
         self._begin_watch(began)
-        return Result(True, f"{setting.trigger}, fired once{f'; {said}' if said else ''}", self._clock.now() - began)
+        return Result(True, f"{setting.trigger}, fired once{f'; {said}' if said else ''}")
 
     def _begin_watch(self, fired: float) -> None:
         limits = self._setting.limits
@@ -274,13 +303,13 @@ class Crash:
             return self._dead(watch.ended)
         if step not in watch.reached:
             raise NotApplicable(f"{self._unseen()}: what was left behind will tell")
-        return Result(
-            True, f"{words} {self._since(watch.reached[step]):.0f} s after the trigger", self._since(watch.reached[step])
-        )
+        return Result(True, f"{words} {watch.reached[step] - self._fired():.0f} s after the trigger")
 
     def _unseen(self) -> str:
         if self._console is None:
             return "nothing was seen to grow before the machine was back"
+        if self._console.lost:
+            return self._console.lost
         return "the console did not show it" if self.tail else "the console said nothing"
 
     def _observe(self, watch: Watch) -> Observation:
@@ -294,6 +323,9 @@ class Crash:
                     event = classify(line, now)
                     if event is not None:
                         events.append(event)
+            if self._console.lost and watch.console:
+                watch.console = False
+                self.tail.append(f"[{self._console.lost}]")
         size = None
         if self._place is not self._host and Step.DOWN in watch.reached:
             size = sum(file.size for _, file in self._new_files())
@@ -322,9 +354,19 @@ class Crash:
                 path, file = max(fresh, key=lambda one: one[1].size)
                 ended = Ended(steps.DUMP_UNFINISHED, f"{path} was begun and never finished, {file.size} bytes", ended.at)
             return self._dead(ended)
-        path, self._file = max(whole, key=lambda one: (one[1].changed or 0.0, one[1].size))
+        whole.sort(key=lambda one: (one[1].changed or 0.0, one[1].size), reverse=True)
+        path, self._file = next(filter(self._holds_the_mark, whole[:_MOST_DUMPS]), whole[0]) if len(whole) > 1 else whole[0]
         self.record.dump = path
-        return Result(True, f"{path}, {self._file.size / _MIB:.1f} MiB", self._clock.now() - (self.record.fired or 0.0))
+        others = f"; {len(whole) - 1} more came since the mark" if len(whole) > 1 else ""
+        return Result(True, f"{path}, {self._file.size / _MIB:.1f} MiB{others}")
+
+    def _holds_the_mark(self, one: tuple[str, File]) -> bool:
+        """Other machines may save their dumps in the same place, and this one may have crashed again since."""
+        try:
+            said = self._ask(self._place, asks.log(one[0], self.record.token), 180)
+        except CouldNotDetermine:
+            return False
+        return any(kind in ("dump", "beside") for kind, _ in said)
 
     def _settle(self) -> None:
         """The machine is back, but may still be mounting the disk that dumps go to."""
@@ -347,7 +389,19 @@ class Crash:
                     flagged = f"{path} is {flags}: the watchdog says that it reset the machine"
         except CouldNotDetermine:
             pass  # the console and the timers that ran still tell
-        return self._watch.without_dump(self._clock.now(), flagged, self.record.watchdogs)
+        ended = self._watch.without_dump(self._clock.now(), flagged, self.record.watchdogs)
+        return self._full() or ended if ended.dead_end in (steps.NO_DUMP, steps.DUMP_FAILED) else ended
+
+    def _full(self) -> Ended | None:
+        """Whether there is no room left where dumps go: where no console was followed, nothing else tells."""
+        try:
+            left = self._ask(self._place, asks.space(self._setting.folder))
+        except CouldNotDetermine:
+            return None
+        if left >= _ALMOST_NOTHING:
+            return None
+        seen = f"{left >> 10} KiB are free where dumps go, and {self.record.free / _MIB:.0f} MiB were before the crash"
+        return Ended(steps.DISK_FULL, seen, self._clock.now())
 
     def _complete(self) -> Result:
         dump = self._dump = self._ask(self._place, asks.evidence(self.record.dump), ASK)
@@ -374,11 +428,12 @@ class Crash:
                 f"{record.dump} says that it crashed at {_date(crashed)}, and the host was marked at {_date(record.host_clock)}"
             )
             return self._dead_end(steps.OTHER_CRASH, seen)
-        text = self._opened()
-        if text is not None and of_crash(text).log_lines:
-            if record.token in text:
-                return Result(True, "the mark is in the dump's own log, read by crash")
-            return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
+        with suppress(CouldNotDetermine):  # that is for the next step to tell
+            opening = self._opened()
+            if opening is not None and opening.log is not None:
+                if record.token in opening.log:
+                    return Result(True, f"the mark is in the dump's own log, read by {opening.tool}")
+                return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
         if any(kind == "no-token" and words == "the dump" for kind, words in said):
             return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
         beside = next((words for kind, words in said if kind == "beside"), None)
@@ -396,37 +451,45 @@ class Crash:
         raise CouldNotDetermine(f"{record.dump}: whether it is of this crash is unknown: {reasons or 'no log lies beside it'}")
 
     def _opens(self) -> Result:
-        text = self._opened()
-        if text is None:
+        opening = self._opened()
+        if opening is None:
             raise NotApplicable(
                 "crash, or the vmlinux of this kernel, is not on the host; "
-                "--crash-vmlinux=PATH, with its debuginfo, opens the dump with the crash that is installed here"
+                "--crash-vmlinux=PATH, with its debuginfo, opens the dump with the crash or drgn that is installed here"
             )
-        opened = of_crash(text)
+        tool, opened = opening.tool, opening.opened
         if not opened.readable:
-            seen = opened.complaint or "no panicking task, backtrace and log came out of crash"
+            seen = opened.complaint or f"no panicking task, backtrace and log came out of {tool}"
             return self._dead_end(steps.CANNOT_BE_OPENED, f"{self.record.dump}: {seen}")
+        modules = f" and {opened.modules} modules" if tool == "crash" else ""
         return Result(
             True,
-            f"crash shows the panic ({opened.panic or 'no message'}), task {opened.task}, a backtrace of {opened.frames} frames, "
-            f"{opened.log_lines} lines of log and {opened.modules} modules",
+            f"{tool} shows the panic ({opened.panic or 'no message'}), task {opened.task}, a backtrace of "
+            f"{opened.frames} frames, {opened.log_lines} lines of log{modules}",
         )
 
-    def _opened(self) -> str | None:
-        """What crash prints of the dump, where it lies or here; None where neither can be."""
-        if self._crash_said is None:
-            self._crash_said = self._open_there() or self._open_here() or ""
-        return self._crash_said or None
+    def _opened(self) -> Opening | None:
+        """What crash or drgn say of the dump, where it lies or here; None where neither can be tried. Raises
+        CouldNotDetermine."""
+        if not self._tried:
+            self._tried = True
+            try:
+                self._opening = self._open_there() or self._open_here()
+            except CouldNotDetermine as problem:
+                self._cannot_open = problem
+        if self._cannot_open is not None:
+            raise self._cannot_open
+        return self._opening
 
-    def _open_there(self) -> str | None:
+    def _open_there(self) -> Opening | None:
         if self._dump is None or self._ask(self._place, asks.Crash) == "none":
             return None
         for one in self._ask(self._place, asks.Vmlinux):
             if one.image is not None and vmcore.match(self._dump, one.image).matches:
-                return self._ask(self._place, asks.opened(self.record.dump, one.path), 300)
+                return Opening.of_crash(self._ask(self._place, asks.opened(self.record.dump, one.path), 300))
         return None
 
-    def _open_here(self) -> str | None:
+    def _open_here(self) -> Opening | None:
         vmlinux = self._setting.vmlinux
         if vmlinux is None or self._dump is None:
             return None
@@ -438,19 +501,27 @@ class Crash:
                 if matched.matches is False:
                     raise CouldNotDetermine(f"{vmlinux} is not of this kernel: {matched.reason}")
                 self._place.copy(self.record.dump, copy, _MOST_COPIED, 600)
-                return open_dump.output_of_crash(copy, vmlinux)
+                tools = open_dump.tools_here()
+                opening = Opening.of_crash(open_dump.output_of_crash(copy, vmlinux)) if tools != ["drgn"] else None
+                if opening is None or (not opening.opened.readable and "drgn" in tools):  # a crash older than the kernel
+                    opening = Opening("drgn", open_dump.open_dump(copy, vmlinux, tool="drgn"))
+                return opening
             except (Unreadable, open_dump.CannotOpen) as problem:
                 raise CouldNotDetermine(f"{self.record.dump}: {problem}") from problem
 
     # -- what took how long ----------------------------------------------------------------------------------------
 
-    def durations(self) -> list[tuple[str, float]]:
-        """Seconds since the trigger of each step that was seen."""
+    def durations(self) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+        """Seconds: since the trigger, of each step that the machine made; and what each step of ours took."""
         fired = self.record.fired
         if fired is None:
-            return []
+            return [], []
         seen = self._watch.reached if self._watch is not None else {}
-        return [(step.value, seen[step] - fired) for step in Step if step in seen]
+        theirs = [(step.value, seen[step] - fired) for step in Step if step in seen]
+        if self.ended is not None:
+            theirs.append((self.ended.dead_end.name, self.ended.at - fired))
+        ours = [(step.value, took) for step, took in self._took.items() if step not in _OF_THE_MACHINE]
+        return theirs, ours
 
     def rate(self) -> str:
         """How fast the dump was written, and how that is known."""
@@ -489,8 +560,9 @@ class Crash:
         """The console's last lines."""
         return (Reading("serial console", "\n".join(self.tail[-60:]), "", 0),) if self.tail else ()
 
-    def _since(self, at: float) -> float:
-        return at - self.record.fired if self.record.fired is not None else 0.0
+    def _fired(self) -> float:
+        assert self.record.fired is not None
+        return self.record.fired
 
     @staticmethod
     def _ask(remote: Host, fact: Fact[T], deadline: float = ASK) -> T:
@@ -510,6 +582,7 @@ def _date(at: float | None) -> str:
     return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+_OF_THE_MACHINE = (Step.DOWN, Step.CAPTURE, Step.DUMPING, Step.BACK)
 #: the machine stands still, or is still at it: a dump may lie there after somebody reset it
 _MAY_STILL_COME = (
     steps.NEVER_CAME_BACK,

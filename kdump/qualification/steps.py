@@ -85,6 +85,12 @@ DISK_FULL = DeadEnd(
     "vmcore-damaged",
     "Free space where dumps go, or raise the dump level; the old dumps are yours to judge and to delete.",
 )
+TARGET_UNREACHABLE = DeadEnd(
+    "dump target unreachable",
+    "dump-disk-not-visible",
+    "Check from the console what the capture kernel's network lacks: a driver, an address, a route, a name, the server's key; "
+    "and that the server lets this host write there.",
+)
 DUMP_FAILED = DeadEnd(
     "dump failed",
     "vmcore-damaged",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from .watch import Limits
 
 EVERY_CPU = "every"
-#: seconds that a trigger itself may take before the panic: two watchdog_thresh periods at most of a minute,
-#: and khungtaskd's time-out, which the trigger sets to ten seconds (Linux 6.12: kernel/watchdog.c, kernel/hung_task.c)
+#: seconds that a trigger itself may take before the panic: two watchdog_thresh periods at most of a minute, and khungtaskd's
+#: time-out, which the trigger sets to ten seconds (Linux 6.12: kernel/watchdog.c, kernel/hung_task.c); for so long, too,
+#: crash.sh leaves the sysctls as the trigger needs them
 _SLOW = {"softlockup": 120.0, "hung-task": 120.0, "oom": 120.0, "command": 60.0, "nmi": 30.0}
 HELP = (
     "sysrq-c (the default), sysrq-c:cpu=N, sysrq-c:cpu=every (one crash per processor), nmi (the host's own BMC, "
@@ -32,7 +33,9 @@ class Trigger:
 
     def limits(self, back: float) -> Limits:
         usual = Limits()
-        return Limits(down=usual.down + _SLOW.get(self.kind, 0.0), settle=usual.settle, stall=min(usual.stall, back), back=back)
+        slow = _SLOW.get(self.kind, 0.0)
+        # somebody who gives it little time wants to know a stalled dump from a machine that never came back all the same
+        return Limits(down=usual.down + slow, settle=usual.settle, stall=min(usual.stall, back / 4), back=back + slow)
 
     def __str__(self) -> str:
         if self.kind == "cpu":

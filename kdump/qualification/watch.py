@@ -60,6 +60,8 @@ class Ended:
 
 
 _FATAL = {Kind.OOM: steps.OUT_OF_MEMORY, Kind.NO_DISK: steps.DISK_MISSING, Kind.SHELL: steps.EMERGENCY_SHELL}
+#: what is said by nobody who does not read /proc/vmcore
+_ONLY_A_CAPTURE_KERNEL = (Kind.DUMP_BEGINS, Kind.PROGRESS, Kind.SAVED)
 _MIB = 1 << 20
 
 
@@ -113,6 +115,8 @@ class Watch:
         kind, at = event.kind, event.at
         if kind is Kind.BOOT and Step.CAPTURE in self.reached and Kind.REBOOT not in self.symptoms:
             self.reset = self.reset or event
+        if kind in _ONLY_A_CAPTURE_KERNEL and Kind.PANIC in self.symptoms and Kind.BOOT not in self.symptoms:
+            self._reach(Step.CAPTURE, at)  # "quiet" hides its command line
         if Step.CAPTURE not in self.reached and kind not in (Kind.PANIC, Kind.CAPTURE_BOOT, Kind.BOOT):
             return  # the first kernel's last words: an OOM that is its panic, a reboot that is none
         if kind is Kind.PANIC:
@@ -200,6 +204,8 @@ class Watch:
             return Ended(steps.WATCHDOG_RESET, watchdog, at)
         if fatal is not None:
             return Ended(*fatal, at)
+        if Kind.NO_TARGET in self.symptoms:
+            return Ended(steps.TARGET_UNREACHABLE, self.symptoms[Kind.NO_TARGET].line, at)
         if Kind.NO_SPACE in self.symptoms:
             return Ended(steps.DISK_FULL, self.symptoms[Kind.NO_SPACE].line, at)
         if Kind.DUMP_FAILED in self.symptoms:

@@ -1,11 +1,13 @@
 """One crash, step by step, on a made-up host with a fake clock: the trigger is sent once, and every end is named."""
 
+import os
+import time
 from dataclasses import replace
 
 import pytest
 
 from kdump.qualification import steps
-from kdump.qualification.machine import Clock, Look
+from kdump.qualification.machine import Clock, CommandConsole, Look
 from kdump.qualification.record import BadRecord, Store
 from kdump.qualification.run import Crash, Setting, new_record
 from kdump.qualification.steps import Step
@@ -84,7 +86,7 @@ def world(tmp_path):
         trigger = parse("sysrq-c")
         crash = Crash(
             record or new_record("db1", trigger, 1),
-            Setting(trigger, Limits(back=300), preflight=lambda: preflight),
+            Setting(trigger, Limits(back=300), own_boot_id="own", preflight=lambda: preflight),
             host=host,
             place=host,
             console=lambda offset: None,
@@ -104,6 +106,8 @@ def end_of(crash):
                 return step
         except NotApplicable:
             continue
+        except CouldNotDetermine:
+            return step
     return None
 
 
@@ -160,11 +164,46 @@ def test_a_log_that_nobody_can_read_is_no_proof_and_no_accusation(world):
     assert not crash.proven and crash.record.concluded
 
 
-@pytest.mark.parametrize("why", [{"preflight": ("it is present",)}, {"before_crash_ready": "a panic needs root"}])
-def test_a_refused_host_is_not_crashed(world, why):
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ({"preflight": ("it is present",)}, "it is present"),
+        ({"before_crash_ready": "a panic needs root"}, "needs root"),
+        ({"before_cat": "own"}, "which would have to watch it"),
+    ],
+)
+def test_a_refused_host_is_not_crashed_and_not_accused(world, why, words):
     crash, host = world(**why)
-    assert end_of(crash) is Step.PREFLIGHT
+    with pytest.raises(CouldNotDetermine, match=words):
+        crash.reach(Step.PREFLIGHT)
+    with pytest.raises(NotApplicable, match="was not crashed"):
+        crash.reach(Step.TRIGGER)
     assert host.fired == []
+
+
+def test_a_machine_that_never_went_down_is_not_accused(world):
+    crash, host = world()
+    host.look = lambda deadline: Look(True, Answer("old"))
+    with pytest.raises(CouldNotDetermine, match="never went down: it still answers 90 s after the trigger"):
+        crash.reach(Step.DOWN)
+    with pytest.raises(NotApplicable, match="never went down"):
+        crash.reach(Step.FOUND)
+    assert crash.record.concluded and len(host.fired) == 1
+
+
+def test_of_several_new_dumps_the_one_with_the_mark_counts(world):
+    other = "/var/crash/202601020101/dump.202601020101"
+    crash, host = world(crash_listing=f"29200000 1100.5 1092.5 {DUMP}\n29200000 1900.5 1892.5 {other}")
+    host.reading = lambda command, known=host.reading: (
+        Reading(command, "no-token the dump", "", 0) if command.startswith("crash_log") and other in command else known(command)
+    )
+    assert end_of(crash) is None and crash.record.dump == DUMP
+
+
+def test_a_disk_without_room_is_named_without_a_console(world):
+    crash, _ = world(crash_listing=f"0 1100.5 1092.5 {DUMP}", vmcore_evidence=evidence(b""), crash_space="0")
+    assert end_of(crash) is Step.COMPLETE
+    assert crash.ended.dead_end is steps.DISK_FULL and "1024 MiB were before" in crash.ended.seen
 
 
 def test_a_mark_that_is_not_kept_stops_everything(world):
@@ -203,3 +242,27 @@ def test_a_record_that_is_no_record_is_a_sentence(tmp_path):
     tmp_path.joinpath("db1.json").write_text("{}")
     with pytest.raises(BadRecord, match="look at it, then remove it"):
         Store(tmp_path).load("db1")
+
+
+def test_two_runs_do_not_crash_one_host_at_a_time(tmp_path):
+    lock = Store(tmp_path).lock("db1")
+    with pytest.raises(BadRecord, match="another run is crashing db1"):
+        Store(tmp_path).lock("db1")
+    os.close(Store(tmp_path).lock("db2"))
+    os.close(lock)
+    os.close(Store(tmp_path).lock("db1"))
+
+
+def test_a_console_that_ends_at_once_is_none():
+    with pytest.raises(CouldNotDetermine, match="ended at once, with status 3: no such payload"):
+        CommandConsole("echo no such payload; exit 3")
+
+
+def test_a_console_that_ends_later_is_told():
+    console = CommandConsole("echo old; sleep 2.3; echo new")
+    seen = b""
+    while not console.lost:
+        seen += console.read()
+        time.sleep(0.05)
+    console.close()
+    assert seen == b"old\nnew\n" and "status 0" in console.lost

@@ -125,6 +125,30 @@ def test_what_the_first_kernel_printed_is_not_the_capture_kernels():
     assert watch.without_dump(100).dead_end is steps.NO_DUMP
 
 
+def test_a_quiet_capture_kernel_is_known_by_what_only_it_does():
+    watch = watched([*DOWN, (30, BEGINS), (36, FULL), (37, FAILED), (41, REBOOT), (50, BOOT), (90, NEW)])
+    assert Step.CAPTURE in watch.reached
+    assert watch.without_dump(100).dead_end is steps.DISK_FULL
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[   80.1] kdump-tools[380]: kdump-tools: Unable to reach remote server root@10.0.2.2; can't continue failed!",
+        "[   80.1] kdump-tools[380]: kdump-tools: Unable to mount remote NFS directory nas:/d. Cannot save core failed!",
+    ],
+)
+def test_a_server_that_is_not_reached_is_named(line):
+    watch = watched([*DOWN, (5, CAPTURE), (70, line), (75, REBOOT), (80, BOOT), (90, NEW)])
+    assert watch.without_dump(100).dead_end is steps.TARGET_UNREACHABLE
+
+
+def test_little_time_still_tells_a_stalled_dump_from_a_machine_that_never_came_back():
+    limits = parse("sysrq-c").limits(240)
+    assert limits.stall == 60 and limits.back == 240
+    assert parse("hung-task").limits(240).back > 240
+
+
 def test_lines_arrive_in_pieces():
     lines = Lines()
     assert lines.feed(b"one\r\ntw") == ["one"]
