@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REPORT := reports/kdump-acceptance.html
 SHELL_SCRIPTS := $(wildcard tools/*) .ci/run
 
-.PHONY: help demo test lint lab lab-up lab-down lab-status bench bench-faults bench-hostility fuzz clean
+.PHONY: help demo test lint lab lab-up lab-down lab-status bench bench-faults bench-crash bench-hostility fuzz clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make lint   ruff, mypy, shellcheck"
 	@echo "make bench  the benchmarks"
 	@echo "make bench-hostility  what a user sees of hosts that misbehave, and how long it takes"
+	@echo "make bench-crash  crash lab machines in every way, print the named end of each"
 	@echo "make bench-faults  stage every fault on every lab machine, print the confusion matrix"
 
 $(VENV)/.user: requirements.txt
@@ -57,6 +58,10 @@ bench: $(VENV)/.dev
 bench-hostility: $(VENV)/.dev
 	$(BIN)/python bench/hostility_bench.py
 	$(BIN)/python bench/fleet_page_bench.py
+
+bench-crash: $(VENV)/.dev
+	@tools/packages lab/packages.txt selftests/packages.txt
+	$(BIN)/python bench/crash_bench.py
 
 bench-faults: $(VENV)/.dev
 	@tools/packages lab/packages.txt selftests/packages.txt

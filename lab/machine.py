@@ -199,9 +199,7 @@ class Machine:
 
     def stop(self) -> None:
         """Ends the machine at once and removes its overlays. Safe to call at any time, more than once."""
-        if self._qmp is not None:
-            self._qmp.close()
-            self._qmp = None
+        self.hang_up()
         if self._supervisor is not None:
             self._died = not self.alive()
             if not self._died:
@@ -305,8 +303,19 @@ class Machine:
     def qmp(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
         """One command of QEMU's monitor protocol."""
         if self._qmp is None:
-            self._qmp = Qmp(self._folder() / "qmp.sock")
+            self._qmp = Qmp(self.monitor)
         return self._qmp.execute(name, arguments)
+
+    @property
+    def monitor(self) -> Path:
+        """The socket of QEMU's monitor, which talks to one at a time: hang_up() before somebody else does."""
+        return self._folder() / "qmp.sock"
+
+    def hang_up(self) -> None:
+        """Leaves the monitor; the next qmp() calls again."""
+        if self._qmp is not None:
+            self._qmp.close()
+            self._qmp = None
 
     def inject_nmi(self) -> None:
         """What a BMC's "diagnostic interrupt" does: an NMI on every processor."""

@@ -1,0 +1,62 @@
+"""What a staged crash is, and when the suite followed it rightly."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kdump.qualification.steps import DeadEnd
+from lab.faults.model import DEBIAN12, DEBIAN13, Ground
+
+KILL = "kill"
+
+
+@dataclasses.dataclass(frozen=True)
+class At:
+    """What happens when the console first shows *pattern* (a regular expression) after the mark.
+
+    act   KILL ends the suite with SIGKILL; anything else is a command of QEMU's monitor protocol, with its *arguments*
+    """
+
+    pattern: str
+    act: str
+    arguments: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One crash.
+
+    why       what is proven, in one sentence
+    ends      the dead end that must be named; None: a proven dump
+    refused   instead: not crashed, and this (a regular expression) is said
+    within    seconds from the trigger to the end, on a machine that is emulated beside another one
+    ground, stage  as those of a fault; a stage may hold {dumps} and {port}, see *target*
+    options   of the suite; may hold {console}, {qmp} and {python}
+    console   "file", "command", or "" for none
+    crashes   how often the machine must have panicked, not once more
+    at        what happens meanwhile; {"cont"} of a stopped machine comes before it is resumed
+    resumed   afterwards the suite is run without --crash-resume, and must refuse, and then with it; *ends* is of the last run,
+              *before* of the first (None: it was killed)
+    target    "ssh": dumps go to a server of the controller, which leaves them in the folder {dumps}
+    shows     regular expressions that the suite's output must match
+    prints    the same of the machine's console
+    """
+
+    name: str
+    why: str
+    ends: DeadEnd | None = None
+    refused: str = ""
+    within: float = 600.0
+    on: tuple[str, ...] = (DEBIAN12, DEBIAN13)
+    ground: Ground = dataclasses.field(default_factory=Ground)
+    stage: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    console: str = "file"
+    crashes: int = 1
+    at: tuple[At, ...] = ()
+    resumed: bool = False
+    before: DeadEnd | None = None
+    target: str = ""
+    shows: tuple[str, ...] = ()
+    prints: tuple[str, ...] = ()
+    ci: bool = False
