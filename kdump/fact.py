@@ -34,7 +34,7 @@ class Fact(Generic[T]):
 
     ``absent``: the value when the command says "No such file or directory" (or a :class:`NoValue` to raise);
     without it, absence cannot be interpreted and the fact could not be determined. ``tool_missing``: likewise for
-    a command that is not installed. ``statuses``: exit statuses that are answers (grep's 1 is).
+    a command that is not installed. ``statuses``: exit statuses that are answers where nothing was complained of (grep's 1 is).
     ``root``: an ordinary user cannot see the true value. ``slow``: runs beside the others in the probe.
     """
 
@@ -62,7 +62,8 @@ class Fact(Generic[T]):
         if reading is None:
             why = "has no reading of it" if transcript.complete else "was cut off before it"
             raise CouldNotDetermine(f"{self.name}: the transcript {why} ($ {self.command})")
-        if reading.status in self.statuses:
+        # grep's 1 means that there is no such line, unless something was complained of
+        if reading.status == 0 or (reading.status in self.statuses and not reading.errors):
             if self.root and not runs_as_root(transcript):
                 raise CouldNotDetermine(f"{self.name}: needs root: connect as root or use --sudo")
             try:

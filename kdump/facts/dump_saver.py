@@ -63,8 +63,13 @@ def dump_saver(
 
 
 def _last_core_collector(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].split(None, 1)[1].partition("#")[0].strip() if lines else ""
+    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    value = lines[-1][1].partition("#")[0].strip() if len(lines[-1]) > 1 else ""
+    if not value:
+        raise ValueError("core_collector stands in kdump.conf without a command: kdumpctl refuses that")
+    return value
 
 
 def _suse_saver(sysconfig: ShellSettings, cmdline: Maybe[CommandLine]) -> DumpSaver:

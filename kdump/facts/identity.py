@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..fact import UID, fact
+from ..fact import kernel_release as checked_release
 
 
 def uid(text: str) -> int:
@@ -17,7 +18,7 @@ def machine(text: str) -> str:
 
 def release(text: str) -> str:
     """The running kernel's release, as ``uname -r`` names it."""
-    return _word(text)
+    return checked_release(_word(text))
 
 
 def _word(text: str) -> str:

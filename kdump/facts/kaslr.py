@@ -22,11 +22,17 @@ def symbol_address(text: str) -> int:
     >>> hex(symbol_address("ffffffffa4c00000 T _stext"))
     '0xffffffffa4c00000'
     """
-    return int(text.split()[0], 16)
+    if not text.strip():
+        return 0
+    address, _, name = text.split()
+    if name != "_stext":
+        raise ValueError(f"{text!r} is not the line of _stext")
+    return int(address, 16)
 
 
 kptr_restrict = fact("kptr_restrict", "cat /proc/sys/kernel/kptr_restrict", int)
-stext = fact("stext", "grep -m 1 ' _stext$' /proc/kallsyms", symbol_address, root=True)
+# No such file, or no such line: a kernel without CONFIG_KALLSYMS; kexec then has no symbol to go by.
+stext = fact("stext", "grep -m 1 ' _stext$' /proc/kallsyms", symbol_address, absent=0, statuses=(0, 1), root=True)
 kcore_segments = fact("kcore_segments", "kcore_program_headers", segments, root=True)
 
 

@@ -18,7 +18,7 @@ _OF_OPTION = {"y": Availability.BUILT_IN, "m": Availability.MODULE, None: Availa
 def answers(text: str) -> Mapping[str, Availability] | None:
     """``kernel_modules``; None where no module was built yet.
 
-    >>> answers("6.1.0 loop ok builtin loop")["loop"].value
+    >>> answers("\\n".join(f"6.1.0 {module} ok builtin {module}" for module in SQUASH_MODULES))["loop"].value
     'built into the kernel'
     """
     if any(line.endswith(" unbuilt -") for line in text.splitlines()):

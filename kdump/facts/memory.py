@@ -40,13 +40,25 @@ def module_sizes(text: str) -> Mapping[str, int]:
     return {name: int(size) for name, size, *_ in map(str.split, text.splitlines())}
 
 
+def page_bytes(text: str) -> int:
+    """Bytes of a page.
+
+    >>> page_bytes("65536")
+    65536
+    """
+    size = int(text)
+    if size not in (4096, 8192, 16384, 65536, 262144):
+        raise ValueError(f"{size} bytes are no page")
+    return size
+
+
 meminfo = fact(
     "meminfo",
     "grep -E '^(Mem(Total|Free)|Cached|AnonPages|Percpu|Slab|KernelStack|PageTables|VmallocUsed):' /proc/meminfo",
     meminfo_bytes,
 )
 possible_cpus = fact("possible_cpus", "cat /sys/devices/system/cpu/possible", cpu_list)
-page_size = fact("page_size", "getconf PAGESIZE", int)
+page_size = fact("page_size", "getconf PAGESIZE", page_bytes)
 loaded_modules = fact("loaded_modules", "cut -d ' ' -f 1,2 /proc/modules", module_sizes, absent={})
 # To ordinary users the kernel shows the ranges with zeros for addresses.
 address_map = fact(

@@ -44,13 +44,19 @@ class SquashModules:
 def availability(text: str) -> Mapping[str, Mapping[str, Availability]]:
     """``RELEASE MODULE ok|gone|refused LINE``, LINE being modprobe's (kmod 30, --show-depends).
 
-    >>> availability("5.10.0 loop ok builtin loop")["5.10.0"]["loop"].value
+    >>> lines = "\\n".join(f"5.10.0 {module} ok builtin {module}" for module in SQUASH_MODULES)
+    >>> availability(lines)["5.10.0"]["loop"].value
     'built into the kernel'
+
+    Raises :class:`ValueError` where a module of a release is missing from the lines.
     """
     found: dict[str, dict[str, Availability]] = {}
     for line in text.splitlines():
         release, module, state, said = (*line.split(" ", 3), "", "", "")[:4]
         found.setdefault(release, {})[module] = _availability(state, said)
+    for release, modules in found.items():
+        if lacking := set(SQUASH_MODULES).difference(modules):
+            raise ValueError(f"nothing was said of {', '.join(sorted(lacking))} of {release}")
     return found
 
 

@@ -142,6 +142,8 @@ def network_route(network_target: DumpTarget, maybe_network_path: Maybe[NetworkP
     found = _path(network_target, maybe_network_path)
     if not found.addresses:
         raise NotApplicable(f"the name {found.host} is not known: there is no address to find a route to")
+    if not found.interfaces and not found.complaint:
+        raise CouldNotDetermine(f"over which interface {found.host} is reached was not to be seen")
     return found
 
 
@@ -162,6 +164,7 @@ def lacking_for_network(
     programs = _PROGRAMS.get(kind, ())
     found = [f"the program {programs[0]}"] if programs and not any(image.has_program(name) for name in programs) else []
     if not _brought_up(image, maybe_initramfs_texts, maybe_capture_cmdline):
+        _ = maybe_initramfs_texts.value, maybe_capture_cmdline.value  # what was not seen may be there
         found.append("anything that brings the network up (rd.neednet or ip= in etc/cmdline.d or on the command line)")
     route = maybe_network_route.value
     if not route.drivers:
@@ -213,6 +216,8 @@ def ssh_key_of_target(
         links = maybe_root_ssh_folder.otherwise({})
         wanted = [links.get(name, name) for name in wanted]
     if not there.intersection(wanted):
+        if flavour is KDUMPCTL:
+            _ = maybe_root_ssh_folder.value  # the key may be a link to one that is there
         names = ", ".join(wanted)
         if not all(name.startswith("/root/.ssh/") for name in wanted):
             raise CouldNotDetermine(f"whether the key {names} is {place} was not looked at")

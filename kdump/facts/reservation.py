@@ -22,6 +22,8 @@ def size(text: str) -> int:
     >>> size("268435456")
     268435456
     """
+    if not text.strip().isdecimal():
+        raise ValueError(f"{text!r} is no number of bytes")
     return int(text)
 
 
@@ -70,7 +72,8 @@ def reservation(
         raise NotApplicable("firmware-assisted dump is in use: it needs no capture kernel in reserved memory")
     if crash_size:
         return Reservation(crash_size)
-    if maybe_xen_dom0.otherwise(False):
+    _ = maybe_fadump_enabled.value  # nothing is reserved, and nothing needs to be, or it is not known whether it does
+    if maybe_xen_dom0.value:
         raise CouldNotDetermine(XEN)
     if not maybe_kernel_arguments.known:
         return Reservation(0, f"why is unknown ({maybe_kernel_arguments.reason})")
@@ -138,7 +141,7 @@ def requested_size(
     """Bytes that this boot's command line asks for: the least that any kernel would make of it."""
     if not reservation.size:
         raise NotApplicable("nothing is reserved")
-    if maybe_kdump_sysconfig.otherwise(ShellSettings()).get("KDUMP_AUTO_RESIZE").lower() in ("true", "yes", "1"):
+    if maybe_kdump_sysconfig.value.get("KDUMP_AUTO_RESIZE").lower() in ("true", "yes", "1"):
         raise NotApplicable("KDUMP_AUTO_RESIZE makes the reservation smaller on purpose")
     found = crashkernel.outcomes(kernel_arguments, address_map.ram)
     sizes = [outcome.size for outcome in found if isinstance(outcome, Request)]

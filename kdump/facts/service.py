@@ -39,8 +39,15 @@ class UnitState:
 
     @property
     def enabled(self) -> tuple[Unit, ...]:
-        """Units that the next boot will start; ``enabled-runtime`` is forgotten by then, ``linked`` is only known by name."""
-        return tuple(unit for unit in self.units if unit.file in ("enabled", "static", "alias", "generated"))
+        """Units that the next boot will start; ``enabled-runtime`` is forgotten by then, ``linked`` is only known by name.
+
+        Raises :class:`CouldNotDetermine` where systemd does not tell.
+        """
+        found = tuple(unit for unit in self.units if unit.file in ("enabled", "static", "alias", "generated"))
+        for unit in () if found else self.units:
+            if unit.file in ("", "bad") and unit.load == "loaded":
+                raise CouldNotDetermine(f"systemd does not tell whether {unit.name} is enabled")
+        return found
 
     def __str__(self) -> str:
         return ", ".join(_words(unit) for unit in self.units)
@@ -93,7 +100,8 @@ def loading(
         return Loading(False, f"{maybe_crash_loaded.reason}")
     if maybe_crash_loaded.value:
         return Loading(True, "")
-    if maybe_xen_dom0.otherwise(False):
+    _ = maybe_fadump_registered.value
+    if maybe_xen_dom0.value:
         raise CouldNotDetermine(XEN)
     for unit in maybe_kdump_units.otherwise({}).values():
         if unit.active == "activating":

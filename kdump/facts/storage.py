@@ -17,6 +17,8 @@ from ..verdict import CouldNotDetermine, NotApplicable
 from .dump_saver import BEST_COMPRESSION
 from .kernel import CommandLine
 
+#: lines of /proc/mounts that are read
+MOST_MOUNTS = 4000
 #: a dump of less than this is not of a running machine
 SMALLEST_DUMP = 16 << 20
 #: what an estimate of the dump's size may be wrong by, and what any compressor makes of kernel memory
@@ -180,10 +182,16 @@ def fstab(text: str) -> tuple[Mounting, ...]:
 def mounts(text: str) -> Mapping[str, str]:
     """``/proc/mounts``: mount point → source, of several the uppermost.
 
-    >>> mounts("systemd-1 /x\\n/dev/vda /x")
-    {'/x': '/dev/vda'}
+    >>> mounts("/dev/vdb /\\nsystemd-1 /x\\n/dev/vda /x")
+    {'/': '/dev/vdb', '/x': '/dev/vda'}
+
+    Raises :class:`ValueError` where the list is not whole: there always is a root.
     """
-    return {_path(row[1]): row[0] for row in (line.split() for line in text.splitlines()) if len(row) > 1}
+    rows = [line.split() for line in text.splitlines()]
+    found = {_path(row[1]): row[0] for row in rows if len(row) > 1}
+    if "/" not in found or len(rows) >= MOST_MOUNTS:
+        raise ValueError("the list of what is mounted is not whole")
+    return found
 
 
 def _path(escaped: str) -> str:
@@ -205,7 +213,13 @@ kdump_conf_target = fact("kdump_conf_target", "cat /etc/kdump.conf", kdump_conf,
 dump_storage = fact("dump_storage", "dump_storage", Storage.parse)
 root_storage = fact("root_storage", "storage_of /", Storage.parse)
 fstab_lines = fact("fstab_lines", "cat /etc/fstab", fstab, absent=())
-mounted = fact("mounted", "cut -d ' ' -f 1,2 /proc/mounts | head -n 2000", mounts)
+# A machine that runs containers has thousands; no dump goes there.
+mounted = fact(
+    "mounted",
+    """awk '$2 !~ "^/(run|proc|sys|var/lib/(kubelet|docker|containers|containerd))/" { print $1, $2 }' /proc/mounts """
+    f"| head -n {MOST_MOUNTS}",
+    mounts,
+)
 block_devices = fact("block_devices", "device_names", BlockDevices.parse)
 built_in_modules = fact("built_in_modules", 'cat "/lib/modules/$(capture_release)/modules.builtin"', module_names)
 
@@ -275,18 +289,22 @@ def lacking_in_capture(
     if releases and capture_release not in releases:
         return [f"any module: the image holds those of {', '.join(sorted(releases))}, the capture kernel is {capture_release}"]
     barred = _barred(maybe_capture_cmdline.otherwise(CommandLine()))
-    found = []
+    found: list[str] = []
     for modules in capture_storage.modules():
         inside = [name for name in modules if initramfs.has_module(name)]
         if inside and all(name.replace("-", "_") in barred for name in inside):
             found.append(f"{inside[0]} (the capture kernel's command line forbids to load it)")
         elif not inside and not any(name.replace("-", "_") in maybe_built_in_modules.value for name in modules):
             found.append(modules[0])
-    return sorted(found) + [
+    found.sort()
+    found += [
         f"the program {programs[0]}"
         for programs in capture_storage.programs()
         if not any(initramfs.has_program(name) for name in programs)
     ]
+    if not found:
+        _ = maybe_capture_cmdline.value  # it may forbid to load them
+    return found
 
 
 def _barred(cmdline: CommandLine) -> frozenset[str]:
@@ -357,6 +375,11 @@ def _lost(
     actual = devices.find(mounted[wanted.path])
     if named and actual and named != actual and wanted.file_system != "btrfs":
         return f"/etc/fstab puts {wanted.device} ({named}) on {wanted.path}, but {mounted[wanted.path]} is mounted there"
+    if wanted.device != mounted[wanted.path] and not (named and actual) and wanted.file_system not in ("btrfs", "autofs"):
+        raise CouldNotDetermine(
+            f"/etc/fstab puts {wanted.device} on {wanted.path}, and whether {mounted[wanted.path]}, which is mounted there, is "
+            "that was not to be seen"
+        )
     if storage.file_system == "autofs":
         raise CouldNotDetermine(f"{storage.mounted_at} is mounted when it is first used, which it was not yet")
     return ""

@@ -29,6 +29,8 @@ class Unit:
         return self.active == "inactive" and (not self.condition or self.result == "exec-condition")
 
 
+#: org.freedesktop.systemd1(5)
+_STATES = ("active", "reloading", "refreshing", "inactive", "failed", "activating", "deactivating", "maintenance")
 PROPERTIES = ("Id", "LoadState", "UnitFileState", "ActiveState", "SubState", "Result", "ConditionResult")
 
 
@@ -44,7 +46,7 @@ def units(text: str) -> Mapping[str, Unit]:
     found = {}
     for block in text.strip().split("\n\n"):
         pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if not pairs.get("Id") or not pairs.get("ActiveState"):
+        if not pairs.get("Id") or pairs.get("ActiveState") not in _STATES:
             raise ValueError(f"no Id and ActiveState in {block!r}")
         found[pairs["Id"]] = Unit(
             name=pairs["Id"],

@@ -18,6 +18,8 @@ SIZE, IOMEM, BOOT = (
     "grep -E ' : (System RAM|Crash kernel|Kernel (code|rodata|data|bss))$' /proc/iomem",
     "boot_configuration",
 )
+XEN = "cat /proc/xen/capabilities"
+SYSCONFIG = "cat /etc/sysconfig/kdump"
 FADUMP = "first_of /sys/kernel/fadump/enabled /sys/kernel/fadump_enabled"
 NO_FILE = "cat: x: No such file or directory"
 RAM_2G = "00001000-0009fbff : System RAM\n00100000-7fffffff : System RAM"
@@ -83,6 +85,8 @@ def host(
         SIZE: Reading(SIZE, size or "", "" if size else NO_FILE, 0 if size else 1),
         IOMEM: Reading(IOMEM, iomem, "", 0),
         FADUMP: Reading(FADUMP, "", NO_FILE, 1),
+        XEN: Reading(XEN, "", NO_FILE, 1),
+        SYSCONFIG: Reading(SYSCONFIG, "", NO_FILE, 1),
         "crashkernel_log": Reading("crashkernel_log", log or "", "" if log is not None else DENIED, int(log is None)),
     }
     return Knowledge(Transcript.of((readings | dict(extra or {})).values()))
@@ -148,9 +152,11 @@ def test_what_cannot_be_known_is_said() -> None:
         host(uid="1000").get("reserved_range")
     with pytest.raises(NotApplicable, match="CONFIG_KEXEC_CORE"):
         host(size=None).get("reservation")
-    xen = "cat /proc/xen/capabilities"
     with pytest.raises(CouldNotDetermine, match="hypervisor"):
-        host(size="0", extra={xen: Reading(xen, "control_d", "", 0)}).get("reservation")
+        host(size="0", extra={XEN: Reading(XEN, "control_d", "", 0)}).get("reservation")
+    for needs_none in (FADUMP, XEN):
+        with pytest.raises(CouldNotDetermine, match="in time"):
+            host(size="0", extra={needs_none: Reading(needs_none, "", "", 124)}).get("reservation")
     with pytest.raises(NotApplicable, match="of its own accord"):
         host("ro crashkernel=auto").get("requested_size")
     with pytest.raises(NotApplicable, match="firmware-assisted"):

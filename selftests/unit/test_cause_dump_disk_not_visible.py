@@ -44,6 +44,7 @@ HEALTHY = [
     says("meminfo", "MemTotal: 1000000 kB\nMemFree: 500000 kB\nCached: 200000 kB\nAnonPages: 90000 kB\nSlab: 40000 kB"),
     says("initramfs_texts", "--force --mount '/dev/disk/by-uuid/aa /kdumproot ext4 rw'"),
     says("network_path"),
+    missing("root_ssh_folder"),
 ]
 KDUMPCTL = [says("kdump_userspace", "/usr/bin/kdumpctl"), missing("kdump_conf_target"), missing("kdump_sysconfig")]
 SUSE = [says("kdump_userspace", "/usr/sbin/kdumptool"), says("kdump_sysconfig", "KDUMP_SAVEDIR=/var/crash")]
@@ -65,6 +66,7 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (DRIVERS, [image("lib/modules/1/nvme.ko", "lib/modules/1/ext4.ko")], PRESENT),
         (DRIVERS, [image("lib/modules/2/virtio_blk.ko", "lib/modules/2/ext4.ko")], PRESENT),
         (DRIVERS, [kexec("root=UUID=aa module_blacklist=foo,virtio-blk")], PRESENT),
+        (DRIVERS, [denied("kexec_command")], UNKNOWN),
         (DRIVERS, [denied("initramfs")], UNKNOWN),
         (DRIVERS, [says("initramfs", "image 1 1 /i\nfile 1 squash-root.img\ntotal 10 10 1\nsquashed unlisted")], UNKNOWN),
         (DRIVERS, [storage("root_storage", "", "0:40 overlay overlay rw /")], UNKNOWN),
@@ -80,35 +82,36 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2")], ABSENT),
         (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4 noauto 0 2")], ABSENT),
         # mounted, but another disk; or one whose name is gone
-        (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4"), says("mounted", "/dev/vda /var/crash")], PRESENT),
-        (MEANT, [says("fstab_lines", "UUID=dd /var/crash ext4"), says("mounted", "/dev/vdb /var/crash")], PRESENT),
-        (MEANT, [says("fstab_lines", 'UUID="cc" /var/crash ext4'), says("mounted", "/dev/vdb /var/crash")], ABSENT),
-        (MEANT, [says("fstab_lines", "UUID=cc /var/crash btrfs"), says("mounted", "/dev/vda /var/crash")], ABSENT),
+        (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4"), says("mounted", "/dev/vda /\n/dev/vda /var/crash")], PRESENT),
+        (MEANT, [says("fstab_lines", "UUID=dd /var/crash ext4"), says("mounted", "/dev/vda /\n/dev/vdb /var/crash")], PRESENT),
+        (MEANT, [says("fstab_lines", 'UUID="cc" /var/crash ext4'), says("mounted", "/dev/vda /\n/dev/vdb /var/crash")], ABSENT),
+        (MEANT, [says("fstab_lines", "UUID=cc /var/crash btrfs"), says("mounted", "/dev/vda /\n/dev/vda /var/crash")], ABSENT),
         # a bind mount of a folder whose own disk is not mounted
         (
             MEANT,
-            [says("fstab_lines", "UUID=cc /data ext4\n/data/c /var/crash none bind"), says("mounted", "/dev/vda /var/crash")],
+            [says("fstab_lines", "UUID=cc /data ext4\n/data/c /var/crash none bind"), says("mounted", "/dev/vda /\n/dev/vda /var/crash")],
             PRESENT,
         ),
-        # without udev there are no persistent names: their lack says nothing
+        # without udev there are no persistent names: whether it is that disk is not to be seen
         (
             MEANT,
             [
                 says("fstab_lines", "UUID=cc /var/crash ext4"),
-                says("mounted", "/dev/vdb /var/crash"),
+                says("mounted", "/dev/vda /\n/dev/vdb /var/crash"),
                 says("block_devices", "/dev/vdb vdb"),
             ],
-            ABSENT,
+            UNKNOWN,
         ),
         (
             MEANT,
             [
                 says("fstab_lines", "UUID=cc /var/crash ext4 noauto,x-systemd.automount"),
-                says("mounted", "systemd-1 /var/crash"),
+                says("mounted", "/dev/vda /\nsystemd-1 /var/crash"),
                 storage(mount="0:40 systemd-1 autofs rw /var/crash", space="", below="", folder="/var/crash"),
             ],
             UNKNOWN,
         ),
+        (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4"), says("mounted", "")], UNKNOWN),
         (MEANT, [missing("fstab_lines")], ABSENT),
         (MEANT, [denied("dump_storage")], UNKNOWN),
         (MEANT, [*KDUMPCTL, says("kdump_conf_target", "ext4 UUID=cc")], ABSENT),
@@ -193,6 +196,7 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (ROUTE, NETWORK, ABSENT),
         (ROUTE, [*NETWORK, says("network_path", "host nas\naddress 10.0.0.5\nunreachable RTNETLINK answers: …")], PRESENT),
         (ROUTE, [*NETWORK, says("network_path", "host nas\nunresolved 2")], NA),
+        (ROUTE, [*NETWORK, says("network_path", "host nas\naddress 10.0.0.5\nroute 10.0.0.5")], UNKNOWN),
         (NIC, HEALTHY, NA),
         (NIC, NETWORK, ABSENT),
         (NIC, SSH, ABSENT),
@@ -200,6 +204,7 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "usr/sbin/mount.nfs", "etc/cmdline.d/ip.conf")], PRESENT),
         (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "x/bonding.ko", "etc/cmdline.d/ip.conf")], PRESENT),
         (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "x/bonding.ko", "usr/sbin/mount.nfs")], PRESENT),
+        (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "usr/sbin/mount.nfs"), denied("initramfs_texts")], UNKNOWN),
         (NIC, [*NETWORK, denied("initramfs")], UNKNOWN),
         # a folder on a file system of the network is a network target too
         (NIC, [*NETWORK, missing("kdump_conf_target"), storage(mount="0:40 nas:/export nfs4 rw /var/crash", below="")], ABSENT),
@@ -208,6 +213,8 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (KEY, NETWORK, NA),
         (KEY, SSH, ABSENT),
         (KEY, [*SSH, image("usr/bin/ssh", "root/.ssh/known_hosts")], PRESENT),
+        # it may be a link to a key that is there
+        (KEY, [*SSH, image("usr/bin/ssh", "root/.ssh/known_hosts"), denied("root_ssh_folder")], UNKNOWN),
         (KEY, [*SSH, image("usr/bin/ssh", "root/.ssh/kdump_id_rsa")], UNKNOWN),
         (KEY, [*SSH, says("kdump_conf_target", "ssh kdump@nas\nsshkey /etc/key")], UNKNOWN),
         (KEY, [*SUSE_SSH, image("root/.ssh/id_ed25519")], ABSENT),

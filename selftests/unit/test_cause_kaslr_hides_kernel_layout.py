@@ -81,6 +81,10 @@ def sysctl(folder_and_value):
         ([*boot(kptr=2), says("kdump_tools_defaults", 'KDUMP_KEXEC_ARGS="-s"')], NOT_APPLICABLE, "kexec_file_load"),
         ([*boot(kptr=2), says("secure_boot", "6 0 0 0 1 6 0 0 0 0")], NOT_APPLICABLE, "kexec_file_load"),
         ([*boot(kptr=2), says("kexec_default", "", "sh: kexec: not found", 127)], UNKNOWN, "not installed"),
+        # a kernel without CONFIG_KALLSYMS shows nobody any symbol
+        ([*boot(), missing("stext")], RED, "neither by"),
+        ([*boot(), says("stext", "", "", 1)], RED, "neither by"),
+        ([*boot(LUCKY), missing("stext")], GREEN, ""),
         ([*boot(), denied("kptr_restrict")], UNKNOWN, "denied"),
         ([*boot(), NOBODY, denied("kernel_configurations")], UNKNOWN, "denied"),
     ],
