@@ -26,7 +26,8 @@ settle() {
 
 # storage_of PATH: "mount MAJ:MIN SOURCE FSTYPE OPTIONS TARGET", "space FREE-KB FREE-INODES" (root's; "-" where the file
 # system counts none), then for each block device under it, down to the hardware: "layer NAME IDENTIFIER [MAPPER-NAME]",
-# "driver NAME MODULE" ("-" for a driver that is built in), and "bus NAME" where it hangs on USB.
+# "driver NAME MODULE" ("-" for a driver that is built in), and "bus NAME" where it hangs on USB or iSCSI, or on nothing
+# that is seen ("bus none": a disk of the network or of another kind of storage).
 storage_of() {
     settle "$1" || return
     mount=$(limit 5 findmnt -n -o MAJ:MIN,SOURCE,FSTYPE,OPTIONS,TARGET -T "$path" | tail -n 1)
@@ -92,15 +93,21 @@ layer_of() {
 # drivers_above DEVICE: the drivers of a device in /sys and of those that it is a part of.
 drivers_above() {
     layer=$1
-    case $layer in */usb*) printf 'bus usb\n' ;; esac
+    case $layer in
+    */usb*) printf 'bus usb\n' ;;
+    */session[0-9]*) printf 'bus iscsi\n' ;;
+    esac
+    driven=
     while [ "${#layer}" -gt 12 ]; do
         if [ -e "$layer/driver" ]; then
             module=-
             [ ! -e "$layer/driver/module" ] || module=$(basename "$(readlink -f "$layer/driver/module")")
             printf 'driver %s %s\n' "$(basename "$(readlink -f "$layer/driver")")" "$module"
+            driven=1
         fi
         layer=${layer%/*}
     done
+    [ -n "$driven" ] || printf 'bus none\n'
 }
 
 # dump_storage: of the folder that dumps go to.

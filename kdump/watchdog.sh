@@ -1,7 +1,7 @@
 # POSIX sh. Watchdog timers. /dev/watchdog is never opened, and wdctl never run: either starts a timer.
 
-# watchdogs: "WATCHDOG ATTRIBUTE VALUE" of the watchdog core's devices, timeleft read three times in two seconds; then of
-# a driver outside that core ("legacy"), which has no device there: /dev/watchdog is then its own, so that the core's
+# watchdogs: "core PARAMETER VALUE" of the watchdog core, where its kernel has them (Linux 4.13, 5.3); "WATCHDOG ATTRIBUTE
+# VALUE" of its devices, timeleft read three times in two seconds; then of a driver outside that core ("legacy"), which has no device there: /dev/watchdog is then its own, so that the core's
 # watchdog0 cannot be (drivers/watchdog/watchdog_core.c: the core retries with watchdog1).
 watchdogs() {
     if [ ! -d /sys/class/misc ] || [ ! -d /sys/class/net ]; then
@@ -10,6 +10,10 @@ watchdogs() {
     fi
     [ ! -e /sys/class/misc/watchdog ] || [ -e /sys/class/watchdog/watchdog0 ] || legacy_watchdog
     [ -e /sys/class/watchdog ] || return 0
+    for parameter in handle_boot_enabled open_timeout; do
+        file=/sys/module/watchdog/parameters/$parameter
+        [ ! -e "$file" ] || printf 'core %s %s\n' "$parameter" "$(cat "$file")"
+    done
     cd /sys/class/watchdog || return
     counts=
     for dog in *; do

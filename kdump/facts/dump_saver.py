@@ -101,6 +101,8 @@ def dumped_memory(dump_saver: DumpSaver, meminfo: Mapping[str, int]) -> int:
     total = meminfo["MemTotal"]
     if not dump_saver.is_makedumpfile:
         return total
+    if "Slab" not in meminfo:
+        raise CouldNotDetermine("how much memory the kernel itself takes (Slab in /proc/meminfo) is not known")
     kernel = sum(meminfo.get(name, 0) for name in ("Slab", "KernelStack", "PageTables", "VmallocUsed", "Percpu"))
     kept = max(kernel, total // 50)
     more = {options.FREE: ("MemFree",), options.USER_DATA: ("AnonPages",), options.CACHE | options.PRIVATE_CACHE: ("Cached",)}
@@ -122,13 +124,13 @@ def dump_time(
 ) -> DumpTime:
     """A careful estimate from the configured dump level and compression, and from what the memory holds now."""
     total = meminfo["MemTotal"]
-    threads = min(dump_saver.threads, maybe_possible_cpus.otherwise(1))
+    threads = min(dump_saver.threads, maybe_possible_cpus.value) if dump_saver.threads > 1 else 1
     copy = dumped_memory / RATES[dump_saver.method] / threads
     if dump_saver.filtered_by:
         left = dumped_memory // (BEST_COMPRESSION if dump_saver.method else 1)
         copy += left / PIPES.get(dump_saver.filtered_by, RATES[""])
     scan = total * SCAN if dump_saver.is_makedumpfile else 0
-    network = maybe_dump_target.known and not maybe_dump_target.value.is_local
+    network = not maybe_dump_target.value.is_local
     boot = BOOT + NETWORK * network
     return DumpTime(
         boot + scan + copy,

@@ -52,10 +52,8 @@ def drivers_missing_in_kernel(
     judged_release: str, capture_storage: Storage, kernel_module_names: frozenset[str] | None
 ) -> tuple[str, ...]:
     """Modules under the dump target, as the running kernel knows them, that this kernel does not have."""
-    if not capture_storage.layers or not capture_storage.drivers:
-        raise CouldNotDetermine(
-            f"which driver {capture_storage.source} ({capture_storage.file_system}) rests on is not to be seen in /sys"
-        )
+    if capture_storage.beyond_sight:
+        raise CouldNotDetermine(capture_storage.beyond_sight)
     if kernel_module_names is None:
         raise CouldNotDetermine("the kernel's modules are not built yet")
     return tuple(

@@ -59,6 +59,8 @@ class Layer:
         """Modules of which one is needed for this layer; none where its disk's driver is all it takes."""
         if "_rimage_" in self.mapper or "_rmeta_" in self.mapper:
             return ("dm_raid",)
+        if self.name.startswith("bcache"):
+            return ("bcache",)
         if "-" not in self.identifier:
             return _RAID_LEVELS.get(self.identifier, (self.identifier,) if self.identifier.startswith("raid") else ())
         return next((modules for pattern, modules, _ in _MAPPERS if re.match(pattern, self.identifier)), ())
@@ -78,7 +80,8 @@ class Layer:
 @dataclass(frozen=True)
 class Storage:
     """``number`` is MAJ:MIN; ``free`` in bytes and ``free_inodes``, None where the file system does not tell; ``folder``: the
-    folder asked for, links resolved; ``drivers``: driver → module, None for one that is built in."""
+    folder asked for, links resolved; ``drivers``: driver → module, None for one that is built in; ``buses``: "usb", "iscsi",
+    or "none" for a disk that no driver of this machine is seen under."""
 
     number: str
     source: str
@@ -90,7 +93,7 @@ class Storage:
     free_inodes: int | None
     drivers: Mapping[str, str | None]
     layers: tuple[Layer, ...]
-    usb: bool
+    buses: frozenset[str]
 
     @classmethod
     def parse(cls, text: str) -> Storage:
@@ -107,7 +110,7 @@ class Storage:
         lines = dict.fromkeys(("mount", "space", "folder"), "")
         drivers: dict[str, str | None] = {}
         layers: list[Layer] = []
-        usb = False
+        buses: set[str] = set()
         for line in text.splitlines():
             kind, _, rest = line.partition(" ")
             if kind == "driver":
@@ -116,7 +119,7 @@ class Storage:
             elif kind == "layer":
                 layers.append(Layer(*rest.split(" ")))
             elif kind == "bus":
-                usb = True
+                buses.add(rest)
             elif kind in lines:
                 lines[kind] = rest
             else:
@@ -134,8 +137,21 @@ class Storage:
             int(inodes) if inodes.isdigit() else None,
             drivers,
             tuple(layers),
-            usb,
+            frozenset(buses),
         )
+
+    @property
+    def usb(self) -> bool:
+        return "usb" in self.buses
+
+    @property
+    def beyond_sight(self) -> str:
+        """What it may take besides what is seen here; "" where that is all."""
+        if "iscsi" in self.buses:
+            return f"{self.source} is reached over iSCSI: a way through the network and a login, which were not looked at"
+        if "none" in self.buses or not self.layers or not self.drivers:
+            return f"which driver {self.source} ({self.file_system}) rests on is not to be seen in /sys"
+        return ""
 
     @property
     def device(self) -> str:
@@ -282,9 +298,7 @@ def lacking_in_capture(
     """What the dump disk needs and the capture kernel has not: modules neither in its initramfs nor built in, or kept from
     being loaded, and programs."""
     if not capture_storage.layers or not capture_storage.drivers:
-        raise CouldNotDetermine(
-            f"which driver {capture_storage.source} ({capture_storage.file_system}) rests on is not to be seen in /sys"
-        )
+        raise CouldNotDetermine(capture_storage.beyond_sight)
     releases = initramfs.releases
     if releases and capture_release not in releases:
         return [f"any module: the image holds those of {', '.join(sorted(releases))}, the capture kernel is {capture_release}"]
@@ -304,6 +318,8 @@ def lacking_in_capture(
     ]
     if not found:
         _ = maybe_capture_cmdline.value  # it may forbid to load them
+        if capture_storage.beyond_sight:
+            raise CouldNotDetermine(capture_storage.beyond_sight)
     return found
 
 
@@ -390,18 +406,22 @@ def devices_capture_waits_for(
     local_dump_target: DumpTarget, capture_cmdline: CommandLine, block_devices: BlockDevices
 ) -> list[str]:
     """Devices on the capture kernel's command line that do not exist."""
-    judged = {device: there for device in _named_on(capture_cmdline) if (there := block_devices.find(device)) is not None}
+    judged = {
+        device: there for device in _named_on(capture_cmdline, block_devices) if (there := block_devices.find(device)) is not None
+    }
     if not judged:
         raise NotApplicable("the capture kernel's command line names no device by a name that can be looked up")
     return [device for device, there in judged.items() if not there]
 
 
-def _named_on(cmdline: CommandLine) -> list[str]:
-    """The devices that a command line makes the boot wait for, as in fstab (dracut.cmdline(7))."""
+def _named_on(cmdline: CommandLine, devices: BlockDevices) -> list[str]:
+    """The devices that a command line makes the boot wait for, as in fstab (dracut.cmdline(7)); rd.luks.uuid= may be the
+    beginning of one."""
+    encrypted = [f"/dev/disk/by-uuid/{value.removeprefix('luks-')}" for value in cmdline.values("rd.luks.uuid")]
     return [
         *cmdline.values("root"),
         *(f"/dev/{value}" for value in cmdline.values("rd.lvm.lv")),
-        *(f"UUID={value.removeprefix('luks-')}" for value in cmdline.values("rd.luks.uuid")),
+        *(next((name for name in devices.names if name.startswith(begin)), begin) for begin in encrypted),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
@@ -12,6 +12,7 @@ from ..parsers.initramfs import Initramfs
 from ..parsers.systemd import seconds
 from ..verdict import CouldNotDetermine, NotApplicable
 from .dump_saver import DumpTime
+from .kernel import CommandLine
 
 #: seconds from the panic until a watchdog driver of the kdump initramfs, or of the capture kernel itself, has taken its timer
 #: over: the least and the most that it takes. The watchdog core then feeds it until a program opens it (watchdog_dev.c).
@@ -23,6 +24,12 @@ _SOFTWARE = ("softdog", "Software Watchdog")
 #: the timer runs down twice before it resets: iTCO_wdt.c halves its time-out for that in version 1 only; sbsa_gwdt.c does
 #: not where its parameter "action" is 1
 _RUNS_TWICE = ("iTCO_wdt", "sbsa_gwdt")
+#: drivers that stop a running timer when they load, or keep it from resetting (iTCO_wdt.c: NO_REBOOT), and drivers that tell
+#: the watchdog core to feed it (WDOG_HW_RUNNING), as they stand in Linux 6.12. Others leave a timer that runs to itself.
+_STOPS = ("iTCO_wdt", "sp5100_tco", "i6300esb")
+_FEEDS = ("hpwdt", "sbsa_gwdt", "wdat_wdt")
+#: "nowayout" locks its timer in the hardware: nothing stops it, and the core does not know of it (i6300esb.c)
+_LOCKED_BY_NOWAYOUT = "i6300esb"
 #: the driver whose timer is the BMC's: the BMC itself is asked
 _BMC_DRIVER = "ipmi_watchdog"
 
@@ -32,8 +39,8 @@ class Watchdog:
     """A timer that a watchdog driver registered.
 
     ``drivers``: several where it is one of them. ``running`` is None where the kernel does not export it, ``timeout`` where it
-    is not known. ``below``: the modules of the
-    devices that the timer is a part of. ``legacy``: its driver is outside the watchdog core.
+    is not known. ``below``: the modules of the devices that the timer is a part of. ``legacy``: its driver is outside the
+    watchdog core. ``nowayout``: it cannot be stopped. ``core``: parameters of the watchdog core, as far as the kernel has them.
     """
 
     name: str
@@ -43,6 +50,8 @@ class Watchdog:
     running: bool | None
     below: tuple[str, ...] = ()
     legacy: bool = False
+    nowayout: bool = False
+    core: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def driver(self) -> str:
@@ -85,10 +94,11 @@ def core_watchdogs(text: str) -> tuple[Watchdog, ...]:
     for line in text.splitlines():
         name, attribute, value = (*line.split(" ", 2), "")[:3]
         values.setdefault(name, {}).setdefault(attribute, []).append(value.strip())
-    return tuple(_watchdog(name, found) for name, found in values.items())
+    core = {parameter: given[-1] for parameter, given in values.pop("core", {}).items()}
+    return tuple(_watchdog(name, found, core) for name, found in values.items())
 
 
-def _watchdog(name: str, found: Mapping[str, list[str]]) -> Watchdog:
+def _watchdog(name: str, found: Mapping[str, list[str]], core: Mapping[str, str]) -> Watchdog:
     first = {attribute: values[0] for attribute, values in found.items()}
     running: bool | None = None
     counts = [*found.get("timeleft", ()), *found.get("later", ())]
@@ -98,7 +108,17 @@ def _watchdog(name: str, found: Mapping[str, list[str]]) -> Watchdog:
         running = len(set(counts)) > 1
     timeout = int(given) if (given := first.get("timeout", "")).isdigit() else 0
     drivers, below = (tuple(filter(None, found.get(what, ()))) for what in ("driver", "below"))
-    return Watchdog(name, first.get("identity", name), drivers, timeout or None, running, below, name == "legacy")
+    return Watchdog(
+        name,
+        first.get("identity", name),
+        drivers,
+        timeout or None,
+        running,
+        below,
+        legacy=name == "legacy",
+        nowayout=first.get("nowayout") == "1",
+        core=core,
+    )
 
 
 def bmc(text: str) -> BmcWatchdog | None:
@@ -165,7 +185,8 @@ def watchdogs_that_expire(
     flavour: Flavour,
     maybe_initramfs: Maybe[Initramfs],
     maybe_built_in_modules: Maybe[frozenset[str]],
-    dump_time: DumpTime,
+    maybe_capture_cmdline: Maybe[CommandLine],
+    maybe_dump_time: Maybe[DumpTime],
 ) -> list[str]:
     """A sentence for each running hardware timer that would reset the machine before the dump is done.
 
@@ -179,12 +200,13 @@ def watchdogs_that_expire(
                 f"{dog}: {'its time-out is' if dog.running else 'neither its time-out nor whether it runs is'} not known"
             )
             continue
+        dump_time = maybe_dump_time.value
         least, safe = dump_time.seconds, dump_time.seconds * MARGIN
         if dog.timeout >= safe:
             continue
         needs = f"the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
         if not dog.legacy and dog.timeout >= DRIVER_LOADS_AFTER[0]:
-            taken_over = _taken_over(dog, flavour, maybe_initramfs, maybe_built_in_modules)
+            taken_over = _taken_over(dog, flavour, maybe_initramfs, maybe_built_in_modules, maybe_capture_cmdline)
             if isinstance(taken_over, str):
                 unclear.append(f"{dog} {taken_over}")
                 continue
@@ -204,15 +226,39 @@ def watchdogs_that_expire(
     return found
 
 
-def _taken_over(dog: Watchdog, flavour: Flavour, image: Maybe[Initramfs], built_in: Maybe[frozenset[str]]) -> bool | str:
-    """Whether the capture kernel has the timer's driver soon after it starts; a clause where that is not known."""
+def _taken_over(
+    dog: Watchdog,
+    flavour: Flavour,
+    image: Maybe[Initramfs],
+    built_in: Maybe[frozenset[str]],
+    cmdline: Maybe[CommandLine],
+) -> bool | str:
+    """Whether the timer's driver stops or feeds it soon after the capture kernel starts; a clause where that is not known."""
     if not dog.drivers:
         return "runs, and which driver it has is not to be seen in /sys"
     try:
         answers = {_has_all((driver, *dog.below), flavour, image, built_in) for driver in dog.drivers}
+        if answers == {True}:
+            answers = {_stops_or_feeds(dog, driver.replace("-", "_"), cmdline) for driver in dog.drivers}
     except CouldNotDetermine as reason:
         return f"has a time-out of {dog.timeout} s, and whether the capture kernel takes it over is unknown: {reason}"
     return answers.pop() if len(answers) == 1 else "runs, and the capture kernel has only one of these drivers"
+
+
+def _stops_or_feeds(dog: Watchdog, driver: str, cmdline: Maybe[CommandLine]) -> bool:
+    """What a driver that loads does to a timer that runs (drivers/watchdog/watchdog_dev.c: ``handle_boot_enabled`` lets the core
+    feed it, ``open_timeout`` bounds for how many seconds)."""
+    if driver == _LOCKED_BY_NOWAYOUT and dog.nowayout:
+        return False
+    if driver in _STOPS:
+        return True
+    if driver not in _FEEDS:
+        raise CouldNotDetermine(f"what {driver} does to a timer that already runs when it loads is not known here")
+
+    def parameter(name: str, default: str) -> str:
+        return [dog.core.get(name, default), *cmdline.value.values(f"watchdog.{name}")][-1]
+
+    return parameter("handle_boot_enabled", "Y")[:1] in "1yY" and parameter("open_timeout", "0") == "0"
 
 
 def _has_all(modules: tuple[str, ...], flavour: Flavour, image: Maybe[Initramfs], built_in: Maybe[frozenset[str]]) -> bool:
@@ -224,11 +270,14 @@ def _has_all(modules: tuple[str, ...], flavour: Flavour, image: Maybe[Initramfs]
 
 
 @derived
-def bmc_that_expires(bmc_watchdog: BmcWatchdog | None, dump_time: DumpTime) -> str:
+def bmc_that_expires(bmc_watchdog: BmcWatchdog | None, maybe_dump_time: Maybe[DumpTime]) -> str:
     """Why the BMC would reset the machine before the dump is done; empty when it would not."""
     if bmc_watchdog is None:
         raise NotApplicable("this machine has no BMC")
-    if not bmc_watchdog.running or not bmc_watchdog.resets or bmc_watchdog.countdown >= dump_time.seconds * MARGIN:
+    if not bmc_watchdog.running or not bmc_watchdog.resets:
+        return ""
+    dump_time = maybe_dump_time.value
+    if bmc_watchdog.countdown >= dump_time.seconds * MARGIN:
         return ""
     words = (
         f"the BMC's timer runs and resets the machine {bmc_watchdog.countdown:g} s after the panic at the latest; "

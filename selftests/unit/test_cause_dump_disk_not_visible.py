@@ -70,6 +70,11 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (DRIVERS, [denied("initramfs")], UNKNOWN),
         (DRIVERS, [says("initramfs", "image 1 1 /i\nfile 1 squash-root.img\ntotal 10 10 1\nsquashed unlisted")], UNKNOWN),
         (DRIVERS, [storage("root_storage", "", "0:40 overlay overlay rw /")], UNKNOWN),
+        # one disk of two is of a kind whose driver is not seen (nbd), or on the network
+        (DRIVERS, [storage("root_storage", DISK + "\nlayer nbd0 -\nbus none")], UNKNOWN),
+        (DRIVERS, [storage("root_storage", DISK + "\nbus iscsi")], UNKNOWN),
+        (DRIVERS, [storage("root_storage", DISK + "\nbus iscsi"), image("lib/modules/1/ext4.ko")], PRESENT),
+        (DRIVERS, [storage("root_storage", "layer bcache0 -\n" + DISK)], PRESENT),
         # an ext3 file system is ext4's, a RAID 5 raid456's
         (DRIVERS, [storage("root_storage", mount="254:0 /dev/vda ext3 rw /")], ABSENT),
         (DRIVERS, [storage("root_storage", MDRAID), image(*FILES, "lib/modules/1/raid456.ko", "sbin/mdadm")], ABSENT),
@@ -89,7 +94,10 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         # a bind mount of a folder whose own disk is not mounted
         (
             MEANT,
-            [says("fstab_lines", "UUID=cc /data ext4\n/data/c /var/crash none bind"), says("mounted", "/dev/vda /\n/dev/vda /var/crash")],
+            [
+                says("fstab_lines", "UUID=cc /data ext4\n/data/c /var/crash none bind"),
+                says("mounted", "/dev/vda /\n/dev/vda /var/crash"),
+            ],
             PRESENT,
         ),
         # without udev there are no persistent names: whether it is that disk is not to be seen
@@ -123,6 +131,8 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (NAMED, [kexec("root=/dev/vda ro")], ABSENT),
         (NAMED, [kexec("root=/dev/sda1 ro")], PRESENT),
         (NAMED, [kexec("root=UUID=aa rd.lvm.lv=vg-a/crash")], PRESENT),
+        (NAMED, [kexec("root=UUID=aa rd.luks.uuid=luks-c")], ABSENT),
+        (NAMED, [kexec("root=UUID=aa rd.luks.uuid=dd")], PRESENT),
         (NAMED, [denied("block_devices")], UNKNOWN),
         (NAMED, [kexec("root=/dev/nfs ro")], NA),
         (BUILT, [], NA),

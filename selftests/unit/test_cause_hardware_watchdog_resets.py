@@ -19,6 +19,9 @@ HOST = (
     says("kdump_tools_defaults", "USE_KDUMP=1"),
     missing("core_collector_lines"),
     missing("kdump_conf_target"),
+    missing("kdump_sysconfig"),
+    missing("kexec_command"),
+    says("cmdline", "root=/dev/vda ro crashkernel=256M"),
     says("built_in_modules", "kernel/drivers/watchdog/sbsa_gwdt.ko"),
     says("systemd_watchdog", "RuntimeWatchdogUSec=0"),
     says("bmc_watchdog", "no device"),
@@ -28,6 +31,14 @@ HOST = (
 def dog(*later, **attributes):
     lines = [f"watchdog0 {name} {value}" for name, value in attributes.items()] + [f"watchdog0 later {value}" for value in later]
     return says("watchdogs", "\n".join(lines))
+
+
+def core(dogs, handle_boot_enabled):
+    return replace(dogs, text=f"core handle_boot_enabled {handle_boot_enabled}\n{dogs.text}")
+
+
+def cmdline(words):
+    return says("cmdline", f"root=/dev/vda ro crashkernel=256M {words}")
 
 
 def image(*modules):
@@ -40,6 +51,7 @@ BMC_STOPPED = says("bmc_watchdog", RUNNING.format("20.0").replace("Started/Runni
 SHORT = {"identity": "i6300ESB timer", "state": "active", "timeout": 12, "driver": "i6300esb"}
 IDLE = {**SHORT, "state": "inactive"}
 MEDIUM = {**SHORT, "timeout": 31}
+HPWDT = {**MEDIUM, "timeout": 30, "driver": "hpwdt"}
 TWO_DRIVERS = dog(**MEDIUM)
 TWO_DRIVERS = replace(TWO_DRIVERS, text=f"{TWO_DRIVERS.text}\nwatchdog0 driver hpwdt")
 LEGACY = "legacy identity /dev/watchdog\nlegacy driver ib700wdt\nlegacy users {}\nlegacy timeout {}"
@@ -78,6 +90,9 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         ([KDUMP_TOOLS, says("watchdogs", "watchdog0 driver hpwdt"), SYSTEMD_20], Verdict.PRESENT),
         ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 0})], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, denied("watchdogs")], Verdict.UNDETERMINED),
+        # how long the dump takes matters where there is a timer
+        ([KDUMP_TOOLS, says("watchdogs"), denied("meminfo")], Verdict.ABSENT),
+        ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 600}), denied("meminfo")], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS], Verdict.UNDETERMINED),
         # runs down twice before it resets
         ([KDUMP_TOOLS, dog(**{**SHORT, "driver": "iTCO_wdt", "timeout": 20})], Verdict.UNDETERMINED),
@@ -94,6 +109,16 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         ([KDUMPCTL, denied("initramfs"), dog(**MEDIUM)], Verdict.UNDETERMINED),
         ([KDUMPCTL, denied("initramfs"), dog(**{**SHORT, "timeout": 5})], Verdict.PRESENT),
         ([KDUMP_TOOLS, dog(**{**MEDIUM, "driver": "sbsa-gwdt"})], Verdict.ABSENT),
+        # the core does not feed a timer that ran before, or not for long; a driver that stops it needs no core
+        ([KDUMPCTL, image("hpwdt"), dog(**HPWDT)], Verdict.ABSENT),
+        ([KDUMPCTL, image("hpwdt"), dog(**HPWDT), cmdline("watchdog.handle_boot_enabled=0")], Verdict.PRESENT),
+        ([KDUMPCTL, image("hpwdt"), dog(**HPWDT), cmdline("watchdog.open_timeout=5")], Verdict.PRESENT),
+        ([KDUMPCTL, image("hpwdt"), dog(**HPWDT), denied("cmdline")], Verdict.UNDETERMINED),
+        ([KDUMPCTL, image("hpwdt"), core(dog(**HPWDT), "N")], Verdict.PRESENT),
+        ([KDUMPCTL, image("i6300esb"), core(dog(**MEDIUM), "N")], Verdict.ABSENT),
+        # a timer that is locked in hardware; a driver of which it is not known
+        ([KDUMPCTL, image("i6300esb"), dog(**{**MEDIUM, "timeout": 30, "nowayout": 1})], Verdict.PRESENT),
+        ([KDUMPCTL, image("w83627hf_wdt"), dog(**{**MEDIUM, "driver": "w83627hf_wdt"})], Verdict.UNDETERMINED),
         # a driver outside the watchdog core
         ([KDUMP_TOOLS, says("watchdogs", LEGACY.format(1, 20))], Verdict.PRESENT),
         ([KDUMP_TOOLS, says("watchdogs", LEGACY.format(0, 20))], Verdict.UNDETERMINED),
