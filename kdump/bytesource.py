@@ -27,6 +27,14 @@ class ByteSource(Protocol):
     def read_at(self, offset: int, length: int) -> bytes: ...
 
 
+def first_hole(source: ByteSource, start: int, end: int, least: int) -> int | None:
+    """Where the first `least` bytes or more begin, between `start` and `end`, that were never written; None where there
+    are none, and where the source cannot tell."""
+    find = getattr(source, "first_hole", None)
+    found: int | None = find(start, end, least) if find is not None else None
+    return found
+
+
 class NotRecorded(Unreadable):
     """The bytes exist in the file, but this transcript did not bring them."""
 
@@ -60,6 +68,32 @@ class LocalFile:
             offset += len(part)
             length -= len(part)
         return b"".join(parts)
+
+    def first_hole(self, start: int, end: int, least: int) -> int | None:
+        """By the file system's account, without reading (lseek(2), SEEK_HOLE): preallocated blocks are holes, too."""
+        try:
+            while start < (end := min(end, self.size)):
+                hole = os.lseek(self._fd, start, os.SEEK_HOLE)
+                if hole >= end:
+                    return None
+                try:
+                    start = os.lseek(self._fd, hole, os.SEEK_DATA)
+                except OSError:
+                    start = end  # nothing but a hole up to the end
+                if min(start, end) - hole >= least:
+                    return hole
+        except OSError:
+            pass  # a device, or a file system that does not know
+        return None
+
+    @property
+    def allocated(self) -> int:
+        """Bytes that the file takes on the disk (stat(2), st_blocks)."""
+        return os.fstat(self._fd).st_blocks * 512
+
+    @property
+    def is_device(self) -> bool:
+        return stat.S_ISBLK(os.fstat(self._fd).st_mode)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -106,11 +140,13 @@ class CountingSource:
 class Sparse:
     """A file of which only some ranges are known: {offset: bytes}, and the size of the whole.
 
-    Overlapping ranges are welcome (later ones win). Reading anything else inside the file raises `NotRecorded`.
+    `allocated` is what it takes on the disk, in bytes; None where that is not known. Overlapping ranges are welcome (later
+    ones win). Reading anything else inside the file raises `NotRecorded`.
     """
 
-    def __init__(self, ranges: Mapping[int, bytes], size: int) -> None:
+    def __init__(self, ranges: Mapping[int, bytes], size: int, allocated: int | None = None) -> None:
         self.size = size
+        self.allocated = allocated
         merged: list[tuple[int, bytearray]] = []
         for start, data in sorted(ranges.items()):
             if merged and start <= merged[-1][0] + len(merged[-1][1]):

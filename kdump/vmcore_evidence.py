@@ -3,12 +3,13 @@
     file /var/crash/202611230714/dump.202611230714
     size 191388355
     mtime 1795418176
+    allocated 191389696
     @0 4b44554d5020202006000000…
 
 One `file` line begins each file. `permission denied`, `no time left` and `not here` stand in place of the ranges where
 the file could not be read; `being written` after them says that it was changed while, or just before, it was read.
-`given`: somebody named it. `banner`: words that were found in a vmlinux. After `inside xz` (gzip, zstd) the ranges are
-of what the file decompresses to.
+`allocated`: bytes that it takes on the disk, fewer than its size where it has holes. `given`: somebody named it.
+`banner`: words that were found in a vmlinux. After `inside xz` (gzip, zstd) the ranges are of what the file decompresses to.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _files(text: str) -> Iterator[Evidence]:
 
 
 def _file(lines: list[str]) -> Evidence:
-    size, mtime, closed, busy, inside, given = 0, None, "", False, None, False
+    size, mtime, allocated, closed, busy, inside, given = 0, None, None, "", False, None, False
     ranges: dict[int, bytes] = {}
     banners = []
     for line in lines[1:]:
@@ -96,6 +97,8 @@ def _file(lines: list[str]) -> Evidence:
             size = int(match[1])
         elif match := re.fullmatch(r"mtime (-?[0-9]{1,19})?", line):
             mtime = int(match[1]) if match[1] else None
+        elif match := re.fullmatch(r"allocated ([0-9]{1,19})", line):
+            allocated = int(match[1])
         elif match := re.fullmatch(r"inside (gzip|xz|zstd)", line):
             inside, ranges = match[1], {}
         elif line in _CLOSED:
@@ -108,5 +111,5 @@ def _file(lines: list[str]) -> Evidence:
             banners.append(line[7:])
         else:
             raise Unreadable(f"the evidence has a line that is none of its kinds: {line[:60]!r}")
-    source = Sparse(ranges, LONGEST_STREAM if inside else size)
+    source = Sparse(ranges, LONGEST_STREAM if inside else size, allocated)
     return Evidence(lines[0][5:], size, mtime, source, closed, busy, inside, given, tuple(banners))

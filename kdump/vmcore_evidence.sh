@@ -5,6 +5,7 @@
 #     file /var/crash/202611230714/dump.202611230714
 #     size 191388355
 #     mtime 1795418176
+#     allocated 191389696
 #     @0 4b44554d5020202006000000…
 #     @4096 0000100001000000…
 
@@ -24,8 +25,9 @@ ev_hex() {
     ev_raw=$(printf '%s' "$@")
 }
 
-# ev_put OFFSET LENGTH: print the bytes there, unless there are none or too much has been printed.
+# ev_put OFFSET LENGTH: print the bytes there, unless there are none or too much has been printed; ev_raw is then empty.
 ev_put() {
+    ev_raw=
     [ "$1" -ge 0 ] && [ "$1" -lt "$ev_size" ] && [ "$2" -gt 0 ] || return 0
     ev_left=$((ev_left - $2))
     [ "$ev_left" -ge 0 ] || return 0
@@ -37,14 +39,22 @@ ev_put() {
 # or it is too large for a signed 64-bit number (ev_n is then -1).
 ev_num() {
     ev_n=-1
-    ev_len=$2
-    # shellcheck disable=SC2046  # the words are meant
-    set -- $(ev_words "$1" "$2")
-    [ "$#" -eq "$ev_len" ] || return 1
-    ev_digits=
-    for ev_word in "$@"; do
-        if [ "$ev_order" = big ]; then ev_digits=$ev_digits$ev_word; else ev_digits=$ev_word$ev_digits; fi
-    done
+    ev_hex "$1" "$2"
+    [ "${#ev_raw}" -eq $(($2 * 2)) ] && ev_value "$ev_raw"
+}
+
+# ev_value WORD: sets ev_n to the number that these hexadecimal bytes are, likewise.
+ev_value() {
+    ev_n=-1
+    ev_digits=$1
+    if [ "$ev_order" != big ]; then
+        ev_digits=
+        ev_bytes_left=$1
+        while [ -n "$ev_bytes_left" ]; do
+            ev_digits=${ev_bytes_left%"${ev_bytes_left#??}"}$ev_digits
+            ev_bytes_left=${ev_bytes_left#??}
+        done
+    fi
     case $ev_digits in
     [89a-f]???????????????) return 1 ;;
     esac
@@ -95,8 +105,15 @@ ev_begin() {
     [ "$#" -ge 5 ] || return 1
     ev_size=$5
     printf 'file %s\nsize %s\n' "$ev_file" "$ev_size"
-    ev_mtime=$(stat -L -c %Y -- "$ev_file" 2>/dev/null)
+    # %b: blocks that it takes on the disk, of %B bytes each
+    ev_stat=$(stat -L -c '%Y %b %B' -- "$ev_file" 2>/dev/null)
+    ev_mtime=${ev_stat%% *}
     printf 'mtime %s\n' "$ev_mtime"
+    ev_stat=${ev_stat#* }
+    case $ev_stat in
+    *[!\ 0-9]* | '') ;;
+    *' '*) printf 'allocated %s\n' $((${ev_stat% *} * ${ev_stat#* })) ;;
+    esac
     ev_left=30000
     ev_order=little
     ev_inside=
@@ -248,9 +265,13 @@ ev_descriptor() {
     ev_here=$((ev_table + 24 * $1))
     ev_put "$ev_here" 24
     ev_where=0 ev_length=0 ev_flags=0 ev_blank=
-    ev_num "$ev_here" 8 && ev_where=$ev_n
-    ev_num $((ev_here + 8)) 4 && ev_length=$ev_n
-    ev_num $((ev_here + 12)) 4 && ev_flags=$ev_n
+    if [ "${#ev_raw}" -eq 48 ]; then
+        ev_rest=${ev_raw#????????????????}
+        ev_value "${ev_raw%"$ev_rest"}" && ev_where=$ev_n
+        ev_rest_of=${ev_rest#????????}
+        ev_value "${ev_rest%"$ev_rest_of"}" && ev_length=$ev_n
+        ev_value "${ev_rest_of%"${ev_rest_of#????????}"}" && ev_flags=$ev_n
+    fi
     [ "$ev_where" -ne 0 ] || [ "$ev_length" -ne 0 ] || ev_blank=y
 }
 
@@ -525,13 +546,14 @@ ev_record() {
     ev_steps=$((ev_steps + 1))
     [ "$ev_steps" -le 200 ] || return
     ev_put "$1" 16
-    ev_order_inside=$ev_order
-    ev_order=big
-    ev_num "$1" 8
-    ev_rec=$ev_n
-    ev_num $(($1 + 8)) 8
-    ev_rec_size=$ev_n
-    ev_order=$ev_order_inside
+    ev_rec=-1 ev_rec_size=-1
+    if [ "${#ev_raw}" -eq 32 ]; then
+        ev_order_inside=$ev_order
+        ev_order=big
+        ev_value "${ev_raw%????????????????}" && ev_rec=$ev_n
+        ev_value "${ev_raw#????????????????}" && ev_rec_size=$ev_n
+        ev_order=$ev_order_inside
+    fi
     [ "$ev_rec_size" -le 1099511627776 ] || ev_rec_size=-1
 }
 

@@ -22,7 +22,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kdump.bytesource import ByteSource, NotRecorded
+from kdump.bytesource import ByteSource, NotRecorded, first_hole
 from kdump.parsers import elf_core, kdump_compressed
 from kdump.parsers.dump import Completeness, Dump
 from kdump.parsers.unreadable import EndsEarly, Unreadable
@@ -34,6 +34,7 @@ TAIL = 16 << 10
 """Bytes at the end that are read first; the last record is almost always shorter."""
 LARGER_TAILS = (160 << 10, 2 << 20)
 """Read instead where no record ends before the end record: makedumpfile's cache is 16 pages, 1 MiB of 64 KiB pages."""
+ON_A_DEVICE = "it lies on a device, whose end is not the dump's: copy it to a file with makedumpfile -R, and judge that"
 MOST_STEPS = 512
 """Record headers read on the way to the first page descriptor."""
 
@@ -149,7 +150,7 @@ def _judge_kdump(source: ByteSource, view: Flattened) -> Dump:
     try:
         first = kdump_compressed.descriptors(view, header, 0, 1)[0]
         pages = kdump_compressed.page_count(header, first)
-        complete = _completeness_kdump(source, header, pages)
+        complete = _completeness_kdump(source, view, header, pages)
     except EndsEarly as early:
         complete = _cut(early)
     except Unreadable as unreadable:
@@ -157,12 +158,14 @@ def _judge_kdump(source: ByteSource, view: Flattened) -> Dump:
     return kdump_compressed.describe(header, info, kind, source.size, complete, pages)
 
 
-def _completeness_kdump(source: ByteSource, header: kdump_compressed.Header, pages: int | None) -> Completeness:
+def _completeness_kdump(source: ByteSource, view: Flattened, header: kdump_compressed.Header, pages: int | None) -> Completeness:
     if pages is None:
         return Completeness.cannot_tell("its first page descriptor does not follow makedumpfile's layout")
     table, data = header.table, header.table + kdump_compressed.DESCRIPTOR * pages
     longest = data + (pages + 1) * header.block_size + header.size_eraseinfo
     end = find_end(source)
+    if end is None and getattr(source, "is_device", False):
+        return Completeness.cannot_tell(ON_A_DEVICE)
     if end is None:
         written = _pages_written(source, table, data)
         return Completeness.incomplete(
@@ -190,6 +193,11 @@ def _completeness_kdump(source: ByteSource, header: kdump_compressed.Header, pag
                 page = kdump_compressed.Descriptor(*values[:3])
                 if trouble := kdump_compressed.bad(header, page, data):
                     return Completeness.incomplete(f"it has an end record, but one of its last page descriptors {trouble}")
+    sparse, least = kdump_compressed.tells_holes(header)
+    start = view.record_at(table).position
+    # One page of zeros is there on purpose.
+    if (at := first_hole(source, start, end, max(least, 2 * header.block_size))) is not None:
+        return kdump_compressed.hole_at(at, sparse)
     return Completeness.complete(f"all {pages} pages were written: the end record is there")
 
 
@@ -212,9 +220,12 @@ def _judge_elf(source: ByteSource, view: Flattened) -> Dump:
         end = find_end(source)
 
         def fits(offset: int, size: int) -> bool:
-            return offset >= (64 if header.wide else 52) and offset + size <= source.size
+            # Gaps in the dump inside (room for program headers, QEMU's) take no room here.
+            return offset >= (64 if header.wide else 52) and offset + size <= 2 * source.size
 
-        if end is None:
+        if end is None and getattr(source, "is_device", False):
+            complete = Completeness.cannot_tell(ON_A_DEVICE)
+        elif end is None:
             complete = Completeness.incomplete(
                 "it has no end record: makedumpfile was stopped before it finished, or the file was cut short"
             )

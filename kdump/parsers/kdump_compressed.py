@@ -23,7 +23,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from kdump.bytesource import ByteSource, NotRecorded
+from kdump.bytesource import ByteSource, NotRecorded, first_hole
 from kdump.parsers import vmcoreinfo
 from kdump.parsers.dump import Completeness, Dump, Split, State
 from kdump.parsers.elf_notes import walk
@@ -37,13 +37,17 @@ HEADER_READ = 512
 SUB_HEADER_READ = 104
 LAST_DESCRIPTORS = 128
 """The descriptors at the end of the table that are read, in one request."""
-SAMPLES = 4
-"""Pages between first and last whose descriptor and compression frame are looked at."""
+SAMPLES = 5
+"""Equal parts of the dump, at whose ends a window of descriptors and a page's compression frame are looked at."""
+MORE_SAMPLES = 60
+"""The same, where the bytes can be had: a transcript has only those above."""
 LARGEST_BITMAP = 4 << 20
 """A bitmap larger than this (of 128 GiB of 4 KiB pages) is not counted."""
 WINDOW = 16
-"""Descriptors read at one place in search of the last page that is not the shared page of zeros."""
-LONGEST_SCAN = 1 << 20
+"""Descriptors read at one place, in search of the last page that is not the shared page of zeros, and as a sample."""
+SLACK = 64 << 10
+"""Bytes by which what a file takes on the disk may fall short of its size for no reason."""
+LONGEST_SCAN = 256 << 10
 """Descriptors read backwards where that search does not find it, in bytes."""
 
 ZLIB, LZO, SNAPPY, INCOMPLETE, ZSTD = 0x1, 0x2, 0x4, 0x8, 0x20
@@ -338,6 +342,8 @@ def _bounds(source: ByteSource, header: Header, total: int, written: int, here: 
         )
     if trouble := _samples(source, header, data, written):
         return Completeness.incomplete(trouble)
+    if hole := _holes(source, header, data, written, end):
+        return hole
     if not exhaustive and source.size != end:
         return Completeness.cannot_tell("its last pages are all zero, and where the last other page lies was not found in time")
     if here is None:
@@ -408,28 +414,81 @@ def _written(source: ByteSource, header: Header, count: int) -> int:
 
 
 def _samples(source: ByteSource, header: Header, data: int, written: int) -> str | None:
-    """Look at a few pages over the whole length: descriptor sane, ascending, and the data what the flags say."""
-    last = 0
-    for share in range(SAMPLES + 2):
-        index = (written - 1) * share // (SAMPLES + 1)
-        page = descriptors(source, header, index, 1)[0]
-        if page.unwritten:
-            return f"page descriptor {index} of {written} was never written"
-        if trouble := bad(header, page, data):
-            return f"page descriptor {index} of {written} {trouble}"
-        if page.offset + page.size > source.size:
-            return f"page {index} of {written} lies past the end of the file"
-        if page.offset != data:  # not the shared page of zeros
-            if page.offset < last:
-                return f"page descriptor {index} of {written} points back into the data of an earlier page"
-            last = page.offset
-        if page.flags:
-            head = source.read_at(page.offset, min(16, page.size))
-            tail = source.read_at(page.offset + max(0, page.size - 4), min(4, page.size))
-            if not _framed(page.flags, head, tail, header.block_size):
-                kind = _COMPRESSIONS.get(page.flags, "compressed")
-                return f"the data of page {index} of {written} are not {kind} data"
+    """Look at pages over the whole length: descriptors sane, one page after the other, the data what the flags say."""
+    needed = {(written - 1) * share // SAMPLES for share in range(SAMPLES + 1)}
+    more = {(written - 1) * share // MORE_SAMPLES for share in range(MORE_SAMPLES + 1)}
+    last, seen = data, 0
+    for index in sorted(needed | more):
+        try:
+            window = descriptors(source, header, index, 1 if index in needed else min(WINDOW, written - index))
+            for number, page in enumerate(window, index):
+                if number < seen:
+                    continue
+                if page.unwritten:
+                    return f"page descriptor {number} of {written} was never written"
+                if trouble := bad(header, page, data):
+                    return f"page descriptor {number} of {written} {trouble}"
+                if page.offset + page.size > source.size:
+                    return f"page {number} of {written} lies past the end of the file"
+                if page.offset == data:  # the shared page of zeros, or the first page
+                    continue
+                if page.offset < last:
+                    return f"page descriptor {number} of {written} points back into the data of an earlier page"
+                last = page.offset + page.size
+            seen = max(seen, index + len(window))
+            if trouble := _bad_data(source, header, window[0]):
+                return f"the data of page {index} of {written} {trouble}"
+        except NotRecorded:
+            if index in needed:
+                raise
     return None
+
+
+def _bad_data(source: ByteSource, header: Header, page: Descriptor) -> str | None:
+    """What is wrong with the compressed data of a page; None where nothing is."""
+    if not page.flags:
+        return None
+    head = source.read_at(page.offset, min(16, page.size))
+    tail = source.read_at(page.offset + max(0, page.size - 4), min(4, page.size))
+    if _framed(page.flags, head, tail, header.block_size):
+        return None
+    return f"are not {_COMPRESSIONS.get(page.flags, 'compressed')} data"
+
+
+def _holes(source: ByteSource, header: Header, data: int, written: int, end: int) -> Completeness | None:
+    """What the file's size covers and nobody ever wrote, as far as the file system tells: a machine that is reset, and a
+    copy that is stopped, may leave such holes anywhere."""
+    if (at := first_hole(source, header.table, header.table + DESCRIPTOR * written, 2 * DESCRIPTOR)) is not None:
+        number = (at - header.table) // DESCRIPTOR
+        return Completeness.incomplete(f"page descriptors from {number} of {written} on were never written: there is a hole")
+    sparse, least = tells_holes(header)
+    if (at := first_hole(source, data + header.block_size, end, least)) is not None:
+        return hole_at(at, sparse)
+    known = getattr(source, "allocated", None)
+    spare = header.bitmap_blocks * header.block_size + SLACK
+    if known is not None and not hasattr(source, "first_hole") and (lost := source.size - known) > spare:
+        return Completeness.cannot_tell(
+            f"{lost} of its bytes take no room on the disk: they may be holes that were never written"
+        )
+    return None
+
+
+def tells_holes(header: Header) -> tuple[bool, int]:
+    """Whether zero bytes among the page data may be right, and how many there must be to say so.
+
+    Compressed pages have none. Pages of zeros are in the dump only where dump level bit 1 is not set.
+    """
+    if header.compression:
+        return False, 512
+    return not (header.dump_level or 0) & 1, 2 * header.block_size
+
+
+def hole_at(offset: int, sparse: bool) -> Completeness:
+    if sparse:
+        return Completeness.cannot_tell(
+            f"there is a hole in the page data at {offset}: pages of zeros that a copy left out, or pages that were never written"
+        )
+    return Completeness.incomplete(f"page data from {offset} on were never written: there is a hole")
 
 
 def _framed(flags: int, head: bytes, tail: bytes, block_size: int) -> bool:
