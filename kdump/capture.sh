@@ -199,7 +199,8 @@ listing_filter='
     $1 ~ /^-/ {
         if (kind == "file") { total += bytes; paged += up(bytes, page) }
         sub(/^\.?\//, "", name); sub(/^(squashfs|erofs)-root\//, "", name)
-        if (kept < 6000 && name ~ wanted) { print kind, bytes, name; kept++ }
+        if (name ~ wanted && ++kept <= 6000) print kind, bytes, name
+        if (kept == 6001) { print "cut"; kept++ }
     }
     END {
         if (kind == "file") { print "total", total + 0, paged + 0, entries + 0; print "next", up(at + 124, 4) }

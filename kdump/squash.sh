@@ -37,7 +37,9 @@ squash_rules() {
     done
     [ $# -gt 0 ] || return 0
     grep -EH '^[^#]*(instmods|require_kernel_modules|check_kernel_module|is_squash_available|--add[ =]squash|--squash-compressor[^a-z0-9]+[a-z0-9])' "$@"
+    status=$?
     for file; do
         case $file in */module-setup.sh) printf '%s\n' "$file" ;; esac
     done
+    return "$status"
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kdump.catalogue import suite_facts
-from kdump.fact import CATALOGUE, Knowledge
+from kdump.fact import CATALOGUE, Knowledge, facts_behind
 from kdump.transcript import Reading, Transcript
 from kdump.verdict import CouldNotDetermine, NotApplicable, Verdict
 
@@ -45,6 +47,24 @@ def _module(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def every_test() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """File, test and parameters of all causes' tests."""
+    for path in sorted(TESTS.glob("test_*.py")):
+        file = path.stem.removeprefix("test_")
+        for name, function in vars(_module(file)).items():
+            if name.startswith("test_") and callable(function):
+                marks = [mark.args for mark in getattr(function, "pytestmark", ()) if mark.name == "parametrize"]
+                names, values = zip(*marks, strict=True) if marks else ((), ())
+                for chosen in product(*values):
+                    yield file, name.removeprefix("test_"), dict(zip(names, chosen, strict=True))
+
+
+def facts_of(file: str, test: str) -> frozenset[str]:
+    """The commands whose output a test rests on."""
+    arguments = inspect.signature(getattr(_module(file), f"test_{test}")).parameters
+    return frozenset(fact.command for fact in facts_behind(list(arguments)))
 
 
 def ask(transcript: Transcript, file: str, test: str, kernel: str = "", **parameters: Any) -> tuple[Verdict, str]:

@@ -11,6 +11,8 @@ from ..parsers.kcore import vmcoreinfo
 from ..parsers.makedumpfile import MemoryUsage, memory_usage
 from ..verdict import CouldNotDetermine, NotApplicable
 
+#: bytes of free memory (their half) that may come and go while makedumpfile counts
+TOO_LITTLE = 32 << 20
 SECTION_SIZE = "NUMBER(SECTION_SIZE_BITS)"
 
 # A note of /proc/kcore since Linux 4.19 (23c85094fe18).
@@ -139,4 +141,7 @@ def page_exclusion(
         raise NotApplicable("pages of this kernel have no types (Linux before 6.10): nothing to be taken for another")
     if not maybe_makedumpfile_copy.value.same:
         raise CouldNotDetermine(_OTHER_COPY)
-    return PageExclusion(trial.pages["FREE"] * trial.page_size, trial.mem_free)
+    recognised = trial.pages["FREE"] * trial.page_size
+    if 0 < recognised < trial.mem_free // 2 < TOO_LITTLE:
+        raise CouldNotDetermine(f"only {trial.mem_free >> 20} MiB of memory are free now, which comes and goes: ask again later")
+    return PageExclusion(recognised, trial.mem_free)

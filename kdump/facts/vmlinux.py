@@ -10,6 +10,7 @@ from ..bytesource import Memory
 from ..fact import Maybe, derived, fact
 from ..parsers import elf_notes
 from ..parsers.bootloader import NextBoot
+from ..parsers.dump import State
 from ..parsers.kernel_image import Identity
 from ..parsers.unreadable import Unreadable
 from ..parsers.vmlinux import Vmlinux, is_of
@@ -205,6 +206,9 @@ def dumps_without_vmlinux(dumps: tuple[StoredDump, ...], vmlinux_candidates: tup
             judged += 1
             continue
         release = one.dump.release
+        if found and not release and one.dump.complete.state is State.CANNOT_TELL:
+            unknown.append(f"{one.path}: which kernel it is of was not seen: {one.dump.complete.reason}")
+            judged += 1
         # One that was named may be for another dump: it is wrong for this one only where it is of the same release.
         mine = [candidate for candidate in found if release and candidate.claims(release) and _may_be_of(candidate, release)]
         judged += len(mine)

@@ -42,7 +42,8 @@ class Initramfs:
     tools, configuration), not all. ``squashed`` is the content of the squash or erofs image that dracut's squash module
     puts inside; None where there is such an image and nothing on the host could list it.
     ``unpacked`` is the size of all files in bytes, ``unpacked_pages`` that rounded up to whole pages per file: what
-    unpacking takes from memory. ``entries`` counts files, folders, links and nodes.
+    unpacking takes from memory. ``entries`` counts files, folders, links and nodes. ``cut``: it holds more files that decide
+    than were listed.
     """
 
     image: Image
@@ -51,6 +52,7 @@ class Initramfs:
     unpacked: int
     unpacked_pages: int
     entries: int
+    cut: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Initramfs:
@@ -70,6 +72,7 @@ class Initramfs:
         archive: dict[str, int] = {}
         squashed: dict[str, int] | None = {}
         unpacked = unpacked_pages = entries = segments = 0
+        cut = False
         for line in filter(None, text.splitlines()):
             kind, _, rest = line.partition(" ")
             if kind == "image":
@@ -78,6 +81,8 @@ class Initramfs:
                 plain, paged, count = (int(float(number)) for number in rest.split())
                 unpacked, unpacked_pages, entries = unpacked + plain, unpacked_pages + paged, entries + count
                 segments += 1
+            elif line == "cut":
+                cut = True
             elif line == "squashed unlisted":
                 squashed = None
             elif kind in ("file", "squashed"):
@@ -89,14 +94,16 @@ class Initramfs:
                 raise ValueError(f"unknown line {line!r}")
         if image is None or not segments:
             raise ValueError("the listing names no image or no archive in it")
-        return cls(image, archive, squashed, unpacked, unpacked_pages, entries)
+        return cls(image, archive, squashed, unpacked, unpacked_pages, entries, cut)
 
     @property
     def files(self) -> Mapping[str, int]:
         """Path → size of the files that decide about a dump, squashed ones included.
 
-        Raises :class:`CouldNotDetermine` where a squash image inside could not be looked into.
+        Raises :class:`CouldNotDetermine` where a squash image inside could not be looked into, or not all were listed.
         """
+        if self.cut:
+            raise CouldNotDetermine(f"{self.image.path} holds more files than the probe lists")
         if self.squashed is None:
             raise CouldNotDetermine(
                 f"{self.image.path} keeps its files in a squash image that nothing on the host could list "

@@ -69,6 +69,7 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (DRIVERS, [denied("kexec_command")], UNKNOWN),
         (DRIVERS, [denied("initramfs")], UNKNOWN),
         (DRIVERS, [says("initramfs", "image 1 1 /i\nfile 1 squash-root.img\ntotal 10 10 1\nsquashed unlisted")], UNKNOWN),
+        (DRIVERS, [says("initramfs", "image 1 1 /i\nfile 1 lib/modules/1/ext4.ko\ncut\ntotal 10 10 1")], UNKNOWN),
         (DRIVERS, [storage("root_storage", "", "0:40 overlay overlay rw /")], UNKNOWN),
         # one disk of two is of a kind whose driver is not seen (nbd), or on the network
         (DRIVERS, [storage("root_storage", DISK + "\nlayer nbd0 -\nbus none")], UNKNOWN),

@@ -197,6 +197,11 @@ def test_dumps(vmlinux, dump, files, verdict):
     assert got is verdict, words
 
 
+def test_a_dump_that_cannot_be_read_may_be_of_any_kernel(vmlinux):
+    readings = [*running(), *dumped(DUMP), denied("stored_dumps"), found(vmlinux(PLACE_OF_DUMP))]
+    assert ask(host(*readings), FILE, DUMPS)[0] is UNDETERMINED
+
+
 def test_dumps_and_a_vmlinux_that_cannot_be_read(vmlinux):
     hidden = f"file {PRIVATE}\n"
     readings = [*running(), *dumped(DUMP), found(hidden, vmlinux(PLACE_OF_DUMP))]
