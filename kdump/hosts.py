@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ from testinfra.backend.base import BaseBackend
 from testinfra.host import Host
 from testinfra.utils.ansible_runner import itergroup
 
+from . import inventory
+from .host_specs import BadHosts, Spec, check, specs, split_query
+
+__all__ = ["DEFAULT_HOSTS", "BadHosts", "RecordingBackend", "Spec", "Target", "host_name", "specs", "target_of", "targets"]
+
 RECORDING = "recording"
 DEFAULT_HOSTS = "lab://debian12"
 
 # A host name ends up in test ids, which pytest-html prints as markup: only what a name, an address, a user, a
 # port or a path needs.
 _NAME = re.compile(r"[A-Za-z0-9._:%\[\]@+~/-]{1,255}")
-
-
-class BadHosts(ValueError):
-    """The hosts cannot be used as given; ``str()`` is one sentence."""
 
 
 class RecordingBackend(BaseBackend):  # type: ignore[misc]  # untyped base
@@ -66,79 +67,71 @@ def host_name(item: pytest.Item) -> str:
     return found.name if found else ""
 
 
-def specs(option: str, folder: Path) -> list[str]:
-    """The host specs in the value of ``--hosts``: names and URLs with commas between; ``@FILE`` holds one a line.
+def targets(host_specs: Iterable[Spec], limit: str | None = None, **options: Any) -> list[Target]:
+    """The targets that host specs stand for, in order. ``limit``: a pattern that further narrows what comes from Ansible
+    inventories; ``options`` are testinfra's (connection, ssh_config, …).
 
     Raises :class:`BadHosts`.
     """
-    found: list[str] = []
-    for word in (word.strip() for word in option.split(",")):
-        found += _from_file(folder / word[1:]) if word.startswith("@") else [word]
-    if not any(found):
-        raise BadHosts("--hosts names no host: give names or URLs with commas between, or @FILE")
-    if not all(found):
-        raise BadHosts(f"--hosts={option!r} has an empty name between commas")
-    for number, spec in enumerate(found):
-        if spec in found[:number]:
-            raise BadHosts(f"the host {spec!r} is named twice")
-        _refuse_password(spec)
-    return found
-
-
-def _from_file(path: Path) -> Iterator[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadHosts(f"--hosts=@{path}: cannot read the file: {error}") from error
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    names = [line for line in lines if line]
-    if not names:
-        raise BadHosts(f"--hosts=@{path}: the file names no host")
-    return iter(names)
-
-
-def _refuse_password(spec: str) -> None:
-    user, at, _ = spec.rpartition("://")[2].rpartition("@")
-    if at and ":" in user:
-        raise BadHosts(
-            "a host spec holds a password, which would end up in reports and process lists: "
-            "leave it out and use a key, the agent, or KDUMP_SSH_PASSWORD"
-        )
-
-
-def targets(host_specs: Iterable[str], **options: Any) -> list[Target]:
-    """The targets that host specs stand for, in order. ``options`` are testinfra's (connection, ssh_config, …).
-
-    Raises :class:`BadHosts`.
-    """
+    given = list(host_specs)
+    _refuse_unused(given, limit, options)
     found: dict[str, Target] = {}
+    origins: dict[str, Spec] = {}
     memberships: dict[int, dict[str, list[str]]] = {}
-    for spec in host_specs:
-        for backend in _backends(spec, options):
+    for spec in given:
+        check(spec, options.get("connection"))
+        for backend in _backends(spec, limit, options):
             name = _display_name(spec, backend)
-            if name in found and isinstance(backend, RecordingBackend):  # two folders with files of the same name
+            if isinstance(backend, RecordingBackend) and name in found:  # two folders with files of the same name
                 name = str(backend.path)
-            if name in found:
-                raise BadHosts(f"the host {name!r} is selected twice (by {spec!r} and by another part of --hosts)")
+            same = name.lower() if not isinstance(backend, RecordingBackend) else name  # names of the DNS have no case
+            if same in origins:
+                both = f"{origins[same].text!r} and by {spec.text!r}"
+                raise BadHosts(f"{spec.origin}: the host {name!r} is selected twice, by {both}")
+            origins[same] = spec
             found[name] = Target(name, backend, Host(backend), _groups(backend, memberships))
     return list(found.values())
 
 
-def _backends(spec: str, options: dict[str, Any]) -> list[BaseBackend]:
-    scheme, separator, rest = spec.partition("://")
-    if not separator:
-        scheme = ""
-    if scheme == RECORDING:
-        if not Path(rest).is_file():
-            raise BadHosts(f"{spec}: there is no such recording")
-        return [RecordingBackend(rest)]
+def _is_ansible(spec: Spec, options: dict[str, Any]) -> bool:
+    return (spec.scheme or options.get("connection")) == "ansible"
+
+
+def _refuse_unused(given: list[Spec], limit: str | None, options: dict[str, Any]) -> None:
+    """An inventory or a limit that nothing uses: other hosts than those that are meant would be judged."""
+    if any(_is_ansible(spec, options) for spec in given):
+        return
+    for option, value in (("--ansible-inventory", options.get("ansible_inventory")), ("--limit", limit)):
+        if value:
+            raise BadHosts(f"{option} is given, but nothing in --hosts is of an inventory: write --hosts=ansible://PATTERN")
+
+
+def _backends(spec: Spec, limit: str | None, options: dict[str, Any]) -> list[BaseBackend]:
+    if spec.scheme == RECORDING:
+        path = Path(spec.text.partition("://")[2])
+        if not path.is_file():
+            raise spec.bad("names a recording that is not there")
+        return [RecordingBackend(str(path))]
     try:
-        backends = _made_by_class(scheme, spec, options) or testinfra.backend.get_backends([spec], **options)
+        if _is_ansible(spec, options):
+            return _of_inventory(spec, limit, options)
+        backends = _made_by_class(spec.scheme, spec.text, options) or testinfra.backend.get_backends([spec.text], **options)
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise BadHosts(f"--hosts: {spec!r} cannot be used: {_first_line(error)}") from error
+        if isinstance(error, BadHosts):
+            raise
+        raise spec.bad(f"cannot be used: {_first_line(error)}") from error
     if not backends:
-        raise BadHosts(f"--hosts: no host matches {spec!r}")
+        raise spec.bad("matches no host")
     return list(backends)
+
+
+def _of_inventory(spec: Spec, limit: str | None, options: dict[str, Any]) -> list[BaseBackend]:
+    """testinfra takes a URL apart before it looks for a pattern, which may hold what no URL does."""
+    pattern, _, query = split_query(spec.text.removeprefix("ansible://"))
+    _, own = testinfra.backend.parse_hostspec(f"ansible://x?{query}")
+    wanted = {**options, **own, "connection": "ansible"}
+    names = inventory.select(wanted.get("ansible_inventory"), pattern or "all", limit)
+    return [testinfra.backend.get_backend_class("ansible")(name, **wanted) for name in names]
 
 
 def _groups(backend: BaseBackend, memberships: dict[int, dict[str, list[str]]]) -> tuple[str, ...]:
@@ -162,18 +155,18 @@ def _made_by_class(scheme: str, spec: str, options: dict[str, Any]) -> list[Base
     return [of(spec, sudo=options.get("sudo", False), sudo_user=options.get("sudo_user"))] if of else []
 
 
-def _display_name(spec: str, backend: BaseBackend) -> str:
-    scheme, separator, rest = spec.partition("://")
+def _display_name(spec: Spec, backend: BaseBackend) -> str:
+    scheme, _, rest = spec.text.rpartition("://")
     if isinstance(backend, RecordingBackend):
         name = backend.path.name.removesuffix(".transcript")
-    elif scheme == "ansible":
+    elif getattr(backend, "NAME", "") == "ansible":
         name = str(backend.hostname)
-    elif not separator or scheme in ("ssh", "paramiko", "safe-ssh"):
-        name = urllib.parse.unquote(rest or spec).partition("?")[0]
+    elif scheme in ("", "ssh", "paramiko", "safe-ssh"):
+        name = urllib.parse.unquote(rest).partition("?")[0]
     else:
-        name = spec.partition("?")[0] if scheme != "local" else "localhost"
+        name = spec.text.partition("?")[0] if scheme != "local" else "localhost"
     if not _NAME.fullmatch(name):
-        raise BadHosts(f"{name!r} is not a host name: letters, digits and . _ : % [ ] @ + - are")
+        raise BadHosts(f"{spec.origin}: {name!r} is not a host name: letters, digits and . _ : % [ ] @ + - are")
     return name
 
 

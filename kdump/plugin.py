@@ -36,6 +36,9 @@ PROBE_CAP = 4 * MIB
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     group = parser.getgroup("kdump", "kdump acceptance suite")
+    group.addoption(
+        "--limit", metavar="PATTERN", help="of the hosts that --hosts takes from an Ansible inventory, only those that match"
+    )
     group.addoption("--ssh-accept-new", action="store_true", help="accept and remember keys of hosts never seen before")
     group.addoption("--connect-timeout", type=float, default=10.0, metavar="S", help="seconds to connect (10)")
     group.addoption(
@@ -113,6 +116,7 @@ class Audit:
                 default = [] if self._kernels.need_no_host else specs(DEFAULT_HOSTS, folder)
                 self._targets = targets(
                     default if option.hosts is None else specs(option.hosts, folder),
+                    limit=option.limit,
                     connection=option.connection,
                     ssh_config=option.ssh_config,
                     ssh_identity_file=option.ssh_identity_file,

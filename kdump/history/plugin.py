@@ -46,6 +46,7 @@ def selection_of(config: pytest.Config) -> str:
     asked = {
         "hosts": option.hosts,
         "inventory": option.ansible_inventory,
+        "limit": option.limit,
         "kernel": option.kernel or option.kernel_tree,
         "tests": sorted(str(one) for one in config.args) if config.args_source is not config.ArgsSource.TESTPATHS else [],
         "keyword": option.keyword,

@@ -18,7 +18,7 @@ import pytest
 
 from ..connection.local import LocalBackend
 from ..fact import Knowledge
-from ..hosts import BadHosts, Target, target_of, targets
+from ..hosts import BadHosts, Spec, Target, target_of, targets
 from ..judge import EVIDENCE, SEEN
 from ..plugin import Audit
 from ..report.model import Finding, State
@@ -291,7 +291,7 @@ class Qualification:
             spec, rest = "local://", given[1:]
         try:
             (place,) = targets(
-                [spec],
+                [Spec(spec, "--crash-dumps")],
                 connection=self._option.connection,
                 ssh_config=self._option.ssh_config,
                 ssh_identity_file=self._option.ssh_identity_file,

@@ -102,8 +102,8 @@ def test_a_failing_test_of_the_suite_itself_is_not_a_present_cause(suite, pytest
         ("a,a", "named twice"),
         ("root:secret@a", "holds a password"),
         ("ssh://root:secret@a", "holds a password"),
-        ("recording://missing", "no such recording"),
-        ("@missing.txt", "cannot read the file"),
+        ("recording://missing", "names a recording that is not there"),
+        ("@missing.txt", "cannot be read: No such file"),
         ("nonsense://a", "cannot be used"),
         ("<b>", "is not a host name"),
     ],
@@ -203,7 +203,7 @@ def test_undetermined_hosts_may_be_allowed(suite, allowed, hosts, status):
         (["good"], 0, "KDUMP OK - 1 host would dump | would_not_dump=0;;;0;1 *"),
         (["good", "bad"], 2, "KDUMP CRITICAL - 1 host would not dump (bad), 1 host would dump | would_not_dump=1;;;0;2 *"),
         (["denied"], 3, "KDUMP UNKNOWN - 1 host could not be determined (denied) |*"),
-        (["good", "nosuch"], 3, "KDUMP UNKNOWN - recording://nosuch.transcript: there is no such recording"),
+        (["good", "nosuch"], 3, "KDUMP UNKNOWN - --hosts: 'recording://nosuch.transcript' names a recording that is not there"),
     ],
 )
 def test_nagios_line_comes_first_and_alone(suite, hosts, status, line):

@@ -1,0 +1,165 @@
+"""What stands in ``--hosts``: names, addresses and URLs, each with the place where it stands, checked before anybody is asked."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# A name of the DNS, or an alias of ssh_config; never something that ssh(1) takes for an option.
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,252}")
+_BY_ADDRESS = ("", "ssh", "paramiko", "safe-ssh")
+# What testinfra 10.2.2 takes from a URL (testinfra/backend/__init__.py, parse_hostspec); it drops everything else unsaid.
+_OF_SSH = {"sudo", "sudo_user", "timeout", "controlpersist", "ssh_config", "ssh_identity_file"}
+_OF_ANSIBLE = {"sudo", "sudo_user", "ssh_config", "ssh_identity_file", "ansible_inventory", "force_ansible"}
+
+
+class BadHosts(ValueError):
+    """The hosts cannot be used as given; ``str()`` is one sentence."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One entry. ``origin``: where it stands, as ``--hosts`` or ``fleet.txt:12``."""
+
+    text: str
+    origin: str = "--hosts"
+
+    @property
+    def scheme(self) -> str:
+        return self.text.partition("://")[0] if "://" in self.text else ""
+
+    def bad(self, why: str) -> BadHosts:
+        """The refusal of this entry. It shows the entry: not for one that holds a password."""
+        return BadHosts(f"{self.origin}: {self.text!r} {why}")
+
+
+def specs(option: str, folder: Path) -> list[Spec]:
+    """The entries of ``--hosts``: names and URLs with commas between; ``@FILE`` holds one a line, relative to ``folder``.
+
+    Raises :class:`BadHosts`.
+    """
+    words = [word.strip() for word in option.split(",")]
+    if not any(words):
+        raise BadHosts("--hosts names no host: give names or URLs with commas between, or @FILE")
+    if not all(words):
+        raise BadHosts(f"--hosts={option!r} has an empty name between commas")
+    found: dict[str, Spec] = {}
+    for word in words:
+        for spec in _from_file(folder, word[1:]) if word.startswith("@") else [Spec(word)]:
+            _refuse_password(spec)
+            if spec.text in found:
+                raise spec.bad(f"is named twice, before in {found[spec.text].origin.removeprefix('--hosts: ')}")
+            found[spec.text] = spec
+    return list(found.values())
+
+
+def _from_file(folder: Path, name: str) -> Iterator[Spec]:
+    path = folder / Path(name).expanduser()
+    if not name:
+        raise BadHosts("--hosts: @ without the name of a file: write @FILE")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadHosts(f"--hosts=@{name}: the file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise BadHosts(f"--hosts: {name}:{line}: is not UTF-8 text: a host a line is expected") from error
+    lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1)]
+    found = [Spec(line, f"--hosts: {name}:{number}") for number, line in lines if line]
+    if not found:
+        raise BadHosts(f"--hosts=@{name}: the file names no host")
+    return iter(found)
+
+
+def _refuse_password(spec: Spec) -> None:
+    user, at, _ = spec.text.rpartition("://")[2].rpartition("@")
+    if at and ":" in user:
+        raise BadHosts(
+            f"{spec.origin}: a host spec holds a password, which would end up in reports and process lists: "
+            "leave it out and use a key, the agent, or KDUMP_SSH_PASSWORD"
+        )
+
+
+def check(spec: Spec, connection: str | None = None) -> None:
+    """Refuse an entry that no connection can be made from; ``connection`` is what an entry without a scheme means.
+
+    Raises :class:`BadHosts`.
+    """
+    scheme = spec.scheme or connection or ""
+    if scheme != "ansible" and scheme not in _BY_ADDRESS:
+        return
+    rest = spec.text.partition("://")[2] if spec.scheme else spec.text
+    address, mark, query = rest.partition("?") if spec.scheme and scheme != "ansible" else split_query(rest)
+    if mark:
+        known = _OF_ANSIBLE if scheme == "ansible" else _OF_SSH
+        unknown = [key for key in urllib.parse.parse_qs(query, keep_blank_values=True) if key not in known]
+        if unknown:
+            raise spec.bad(f"has the unknown option {unknown[0]!r}: {', '.join(sorted(known))} are known")
+    if scheme == "ansible":
+        return
+    if not spec.scheme and mark:
+        raise spec.bad("has options, which need a scheme: write ssh:// before it")
+    user, at, place = address.rpartition("@")
+    if at and not user:
+        raise spec.bad("names no user before the @")
+    host, port = split_port(place)
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise spec.bad(f"has a port that is not a number from 1 to 65535 ({port or 'empty'}){_brackets(place)}")
+    why = bad_address(host)
+    if why:
+        raise spec.bad(why)
+
+
+def split_query(text: str) -> tuple[str, str, str]:
+    """A pattern may hold ``?`` as a glob: only ``?key=`` begins options.
+
+    >>> split_query("web?"), split_query("web?&x?sudo=true")
+    (('web?', '', ''), ('web?&x', '?', 'sudo=true'))
+    """
+    found = re.search(r"\?(?=[a-z_]+=)", text)
+    return (text[: found.start()], "?", text[found.end() :]) if found else (text, "", "")
+
+
+def split_port(place: str) -> tuple[str, str | None]:
+    """
+    >>> split_port("[fe80::1]:22"), split_port("[fe80::1]"), split_port("db1:22"), split_port("db1")
+    (('[fe80::1]', '22'), ('[fe80::1]', None), ('db1', '22'), ('db1', None))
+    """
+    head, bracket, tail = place.rpartition("]")
+    if bracket:
+        return head + bracket, tail[1:] if tail.startswith(":") else (tail or None)
+    host, colon, port = place.partition(":")
+    return host, port if colon else None
+
+
+def bad_address(host: str) -> str:
+    """Why a name or address cannot be one; empty where it can.
+
+    >>> bad_address("db1"), bad_address("[fe80::1%eth0]"), bad_address("10.0.0.300")
+    ('', '', 'has an IPv4 address that does not exist (10.0.0.300)')
+    """
+    if host.startswith("[") or ":" in host:
+        inside = host.removeprefix("[").removesuffix("]").partition("%")[0]
+        try:
+            ipaddress.IPv6Address(inside)
+        except ValueError:
+            return f"has an IPv6 address that does not exist ({inside})"
+        return ""
+    if not host:
+        return "names no host"
+    if re.fullmatch(r"[0-9.]+", host):
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            return f"has an IPv4 address that does not exist ({host})"
+    if not _HOST.fullmatch(host):
+        return "is not a host name: letters, digits and . _ + - are"
+    return ""
+
+
+def _brackets(place: str) -> str:
+    return ": write an IPv6 address in brackets" if place.count(":") > 1 and not place.startswith("[") else ""

@@ -1,0 +1,216 @@
+"""Ansible inventories, read and searched by Ansible's own programs: INI, YAML and dynamic ones, patterns and limits as Ansible
+means them. What Ansible passes over with a warning ends here in one sentence, before any host is asked.
+
+``ansible-inventory --list`` and ``ansible --list-hosts`` are run as programs (ansible-core 2.12 and later have both, and the
+settings that are used here).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from testinfra.utils.ansible_runner import AnsibleRunner, itergroup
+
+from .connection.errors import printable
+from .host_specs import BadHosts, bad_address
+
+DEADLINE = 120.0  # s, of a dynamic inventory
+_SETTINGS = {
+    # A source that cannot be read is a warning otherwise, and the run goes on without its hosts.
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+    "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
+    "ANSIBLE_NOCOLOR": "true",
+    # with more, ansible-inventory writes other things before its JSON (ansible/ansible#59973)
+    "ANSIBLE_VERBOSITY": "0",
+}
+
+
+def select(inventory: str | None, pattern: str, limit: str | None = None) -> list[str]:
+    """The hosts that Ansible's ``pattern`` and ``limit`` select, in the inventory's order; None is Ansible's own default.
+
+    Raises :class:`BadHosts`: an inventory that cannot be read or says something impossible, a name in the pattern that
+    matches nothing, an empty selection.
+    """
+    runner = AnsibleRunner.get_runner(inventory)
+    if inventory and "," not in inventory and not Path(inventory).exists():
+        raise BadHosts(f"--ansible-inventory: {inventory}: there is no such file or folder")
+    everyone = pattern in ("all", "*") and not limit
+    with ThreadPoolExecutor(1) as pool:  # each of the two takes a second, or many for a large inventory
+        arguments = ["--list-hosts", *(["--limit", limit] if limit else []), "--", pattern]
+        matching = None if everyone else pool.submit(_run, "ansible", inventory, *arguments)
+        if "inventory" not in vars(runner):  # testinfra would read it with other settings
+            runner.inventory = _read(inventory)
+        known = list(dict.fromkeys(itergroup(runner.inventory, "all")))
+        names = known if matching is None else _matching(pattern, matching.result(), known)
+    if not names:
+        limited = f" with --limit={limit}" if limit else ""
+        raise BadHosts(f"ansible://{pattern}: no host matches{limited} ({_hosts(known)} known)")
+    strangers = [name for name in names if name not in set(known)]
+    if strangers:  # Ansible's implicit localhost
+        raise BadHosts(f"ansible://{pattern}: {strangers[0]!r} is not in the inventory: this machine is local://")
+    _check(inventory, runner.inventory, names)
+    return names
+
+
+def _matching(pattern: str, found: subprocess.CompletedProcess[str], known: Sequence[str]) -> list[str]:
+    """The names in what ``ansible --list-hosts`` wrote."""
+    words = " ".join(found.stderr.split())
+    if unmatched := re.search(r"Could not match supplied host pattern, ignoring: (\S+)", words):
+        name = printable(unmatched[1])
+        raise BadHosts(f"ansible://{pattern}: {name!r} is no host and no group of the inventory ({_hosts(known)} known)")
+    if found.returncode and "no hosts to target" not in words and known:
+        raise BadHosts(f"ansible://{pattern}: {_last_error(found.stderr)}")
+    return [line.strip() for line in found.stdout.splitlines() if line.startswith("    ")]
+
+
+def _hosts(known: Sequence[str]) -> str:
+    return f"{len(known):,} {'host is' if len(known) == 1 else 'hosts are'}"
+
+
+def _run(program: str, inventory: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # Beside this Python first: a virtual environment need not be activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    found = shutil.which(program, path=path)
+    if found is None:
+        raise BadHosts(f"{program} is not installed: pip install ansible-core, or give the hosts by --hosts=@FILE")
+    command = [found, *(["-i", inventory] if inventory else []), *arguments]
+    try:
+        return subprocess.run(
+            command,
+            env={**os.environ, **_SETTINGS},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=DEADLINE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise BadHosts(f"{program} did not end in {DEADLINE:.0f} s: look what the inventory waits for") from late
+
+
+def _read(inventory: str | None) -> dict[str, Any]:
+    done = _run("ansible-inventory", inventory, "--list")
+    try:
+        if done.returncode == 0:
+            read: dict[str, Any] = json.loads(done.stdout)
+            _refuse_twice(inventory)
+            return read
+    except ValueError as error:
+        raise BadHosts(f"ansible-inventory answered something other than JSON: {error}") from error
+    raise BadHosts(f"the Ansible inventory cannot be used: {explain(done.stderr, inventory)}")
+
+
+def explain(errors: str, inventory: str | None) -> str:
+    """Of what ansible-inventory wrote, the sentence of the plugin that was meant, with file and line where they are known.
+
+    Ansible tries its plugins one after the other, and each that fails has a paragraph.
+    """
+    path = Path(inventory) if inventory else None
+    text = _text(path)
+    origins = re.findall(r"^Origin: (\S+?:\d+)(?::\d+)?$", errors, re.MULTILINE)
+    found = {name: " ".join(words.split()) for name, words in _SAID.findall(errors)}
+    if path is not None and text is None and path.is_file():
+        return f"{path}: is not text"
+    if "script" in found:
+        said = re.search(r"Standard error from inventory script:\n(.+)", errors)
+        return f"{inventory}: {printable(found['script'])}{f' ({printable(said[1])})' if said else ''}"
+    looks_ini = bool(text) and (path is not None and path.suffix not in (".yml", ".yaml", ".json"))
+    words = found.get("ini", "") if looks_ini else found.get("yaml") or found.get("auto") or next(iter(found.values()), "")
+    if not words:
+        return f"{inventory or 'ansible.cfg'}: {_last_error(errors)}"
+    words = printable(words.removeprefix("Failed to parse inventory: ").removeprefix("YAML parsing failed: ").rstrip("."))
+    if not looks_ini:
+        return f"{origins[0] if origins else inventory}: {words}"
+    line, better = _line_of(text or "", words)
+    return f"{path}{f':{line}' if line else ''}: {better or words}"
+
+
+_SAID = re.compile(r"Failed to parse inventory with '(\w+)' plugin: (.+?)(?:\n\n|\Z)", re.DOTALL)
+
+
+def _line_of(text: str, words: str) -> tuple[int, str]:
+    """Where an INI inventory has what Ansible complains of, which names no line of it; and better words, where there are."""
+    if text.startswith("\ufeff"):
+        return 1, "begins with a byte order mark: save it as UTF-8 without one"
+    lines = list(enumerate(text.splitlines(), 1))
+    for number, line in lines:
+        if line.startswith("[") and not re.fullmatch(r"\[[^\[\]]+\]\s*([#;].*)?", line):
+            return number, f"is not the head of a section: {printable(line, 60)!r}"
+    quoted = re.findall(r"'([^']+)'|got: (\S+)", words)
+    for token in [one or other for one, other in quoted]:
+        # of a group that contains itself, the line that closes the circle
+        for number, line in reversed(lines) if "recursive" in words else lines:
+            if not line.startswith("[") and token in line.split(":")[0].split():
+                return number, ""
+    return 0, ""
+
+
+def _text(path: Path | None) -> str | None:
+    try:
+        data = path.read_bytes() if path is not None and path.is_file() else b""
+        return None if b"\0" in data else data.decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _last_error(errors: str) -> str:
+    lines = [line.removeprefix("[ERROR]: ") for line in errors.splitlines() if line.startswith("[ERROR]: ")]
+    return printable(lines[-1] if lines else (errors.strip().splitlines() or ["Ansible gave no reason"])[-1])
+
+
+def _refuse_twice(inventory: str | None) -> None:
+    """A host that stands twice in a section of an INI file: Ansible joins the two, and one address is lost unsaid."""
+    path = Path(inventory) if inventory else None
+    text = _text(path)
+    if path is None or not text or os.access(path, os.X_OK) or path.suffix in (".yml", ".yaml", ".json"):
+        return
+    seen: dict[str, int] = {}
+    holds_hosts = True
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := re.match(r"\[([^\[\]]+)\]", line):
+            holds_hosts, seen = ":" not in head[1], {}
+        elif holds_hosts and (found := re.match(r"\s*([^\s#;]+)", line)):
+            if found[1] in seen:
+                raise BadHosts(f"{path}:{number}: the host {printable(found[1])!r} stands here and in line {seen[found[1]]}")
+            seen[found[1]] = number
+
+
+def _check(inventory: str | None, read: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse addresses and ports that cannot be. Templates are left to the connection, which says what it cannot do."""
+    variables = read.get("_meta", {}).get("hostvars", {})
+    for name in names:
+        for key, why in (("ansible_port", _bad_port), ("ansible_ssh_port", _bad_port), ("ansible_host", _bad_host)):
+            value = variables.get(name, {}).get(key)
+            problem = why(value) if value is not None and "{{" not in str(value) else ""
+            if problem:
+                raise BadHosts(f"{_place(inventory, name, key, value)}: host {name!r}: {key} {problem}")
+
+
+def _bad_port(value: object) -> str:
+    text = str(value)
+    right = text.isascii() and text.isdigit() and 0 < int(text) < 65536
+    return "" if right else f"{printable(text, 60)!r} is not a number from 1 to 65535"
+
+
+def _bad_host(value: object) -> str:
+    why = bad_address(str(value))
+    return f"{printable(str(value), 60)!r} {why}" if why else ""
+
+
+def _place(inventory: str | None, name: str, key: str, value: object) -> str:
+    """The file, and the line where a variable is given, if it is found there: it may come from group_vars, or a program."""
+    path = Path(inventory) if inventory else None
+    wanted = re.compile(rf"\b{re.escape(key)}\s*[=:]\s*[\"']?{re.escape(str(value))}(?![\w.:])")
+    lines = [(number, line) for number, line in enumerate((_text(path) or "").splitlines(), 1) if wanted.search(line)]
+    line = next((number for number, line in lines if name in line.split()), lines[0][0] if lines else 0)
+    return f"{inventory or 'the Ansible inventory'}{f':{line}' if line else ''}"
