@@ -56,7 +56,8 @@ def opened(target: Target, transcript: Transcript) -> Transcript:
         pairs = []
         for one in dumps.value:
             fitting = [file for file in candidates.value if file.image and match(one.dump, file.image).matches]
-            if fitting and one.dump.complete.state is not State.INCOMPLETE:
+            # One file of a split dump opens only with all the others.
+            if fitting and one.dump.complete.state is not State.INCOMPLETE and not one.dump.split:
                 pairs.append((one.path, fitting))
         rows += _open(target, pairs[:MOST_DUMPS])
     reading = Reading(_COMMAND, render(rows), "", 0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from .. import vmcore, vmcore_evidence
 from ..fact import Maybe, derived, fact
 from ..parsers.dump import Completeness, Dump, State
-from ..parsers.dump_folder import UNFINISHED, DumpListing, Notes, panic_message
+from ..parsers.dump_folder import UNFINISHED, DumpListing, Notes
 from ..parsers.unreadable import Unreadable
 from ..verdict import CouldNotDetermine, NotApplicable
 
@@ -22,21 +21,6 @@ class StoredDump:
     path: str
     dump: Dump
     being_written: bool = False
-
-
-@dataclass(frozen=True)
-class DumpIdentity:
-    """What tells one dump from another. ``size`` in bytes, ``mtime`` in seconds since the epoch; ``crash_time``,
-    ``release`` and ``build_id`` are the dump's own, ``panic`` the last words of the kernel's log that was saved beside
-    it; None where they are not known."""
-
-    path: str
-    size: int
-    mtime: int
-    crash_time: datetime | None
-    release: str | None
-    build_id: str | None
-    panic: str | None
 
 
 def stored(text: str) -> tuple[StoredDump, ...]:
@@ -149,23 +133,3 @@ def failed_saves(dump_notes: Notes, dump_listing: DumpListing, maybe_stored_dump
             raise CouldNotDetermine(f"what was written beside the dumps: {dump_listing.unknown[0]}")
         raise NotApplicable("no tool left a note about a saved dump on this host")
     return failed
-
-
-@derived
-def dump_identities(
-    dump_listing: DumpListing, dumps: tuple[StoredDump, ...], maybe_dump_notes: Maybe[Notes]
-) -> tuple[DumpIdentity, ...]:
-    """What tells every dump of this host from others, the newest first. Not applicable without any dump."""
-    panics = _panics(maybe_dump_notes.otherwise(Notes((), False)))
-    return tuple(
-        DumpIdentity(
-            file.path, file.size, file.mtime, one.dump.crash_time, one.dump.release, one.dump.build_id, panics.get(file.folder)
-        )
-        for file, one in zip(dump_listing.dumps, dumps, strict=True)
-    )
-
-
-def _panics(notes: Notes) -> Mapping[str, str]:
-    """Folder → the kernel's last words."""
-    said = {note.folder: panic_message(note.panics) for note in notes.notes if note.panics}
-    return {folder: words for folder, words in said.items() if words}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..fact import Maybe, derived, fact
+from ..parsers.opened_dump import NO_PANIC
 from ..verdict import CouldNotDetermine, NotApplicable
 from .dumps import StoredDump
 
@@ -21,6 +22,12 @@ class OpenedDump:
     by: str
     outcome: str
     words: str
+
+    @property
+    def panic(self) -> str | None:
+        """The panic message; None where none came out. ``Opened`` says it first, up to a semicolon."""
+        said = self.words.partition("; task ")[0]
+        return said if self.outcome == "opened" and said != NO_PANIC else None
 
 
 def render(rows: Iterable[OpenedDump]) -> str:
@@ -58,7 +65,7 @@ def dumps_that_do_not_open(opened_dumps: tuple[OpenedDump, ...] | None, maybe_du
             raise NotApplicable("dumps are opened only where somebody asks for it with --open-dumps")
         _ = maybe_dumps.value
     if not opened_dumps:
-        raise NotApplicable("no complete dump of this host has a matching vmlinux at hand: name one with --vmlinux")
+        raise NotApplicable("no complete dump in one file has a matching vmlinux at hand: name one with --vmlinux")
     damaged = [f"{one.path}: {one.words} ({one.by})" for one in opened_dumps if one.outcome == "damaged"]
     if not damaged and (doubt := next((one for one in opened_dumps if one.outcome == "cannot"), None)):
         raise CouldNotDetermine(f"{doubt.path}: {doubt.words}" + (f" ({doubt.by})" if doubt.by else ""))

@@ -11,6 +11,9 @@ from kdump.parsers.unreadable import Unreadable
 
 LONGEST_STREAM = 256 << 20
 """Decompressed bytes that are passed over in search of something, at most."""
+MOST_MEMORY = 66 << 20
+"""What a decompressor may take, in bytes: `xz -9`, as SUSE compresses vmlinux (kernel-source, rpm/compress-vmlinux.sh), has a
+window of 64 MiB. A file may claim one of 4 GiB."""
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\0": "xz",
@@ -48,6 +51,10 @@ class Front:
             except Unreadable:
                 raise
             except Exception as error:  # every library has its own error for damaged data
+                if isinstance(error, MemoryError) or "memory" in str(error).lower():
+                    raise Unreadable(
+                        f"it is compressed with {self._compression}, and takes too much memory to undo: decompress it first"
+                    ) from error
                 raise Unreadable(f"its {self._compression} data are damaged: {error}") from error
             if not data:
                 break
@@ -82,19 +89,47 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
+class _Xz:
+    """The .xz format. lzma.LZMAFile would have no limit on memory."""
+
+    def __init__(self, raw: io.BufferedIOBase) -> None:
+        self._raw = raw
+        self._stream = self._new()
+
+    def _new(self) -> Any:
+        import lzma
+
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_MEMORY)
+
+    def read(self, length: int) -> bytes:
+        while True:
+            data = b""
+            if self._stream.eof:  # another stream may follow, after padding
+                data = (self._stream.unused_data or self._raw.read(64 << 10)).lstrip(b"\0")
+                if not data:
+                    return b""
+                self._stream = self._new()
+            elif self._stream.needs_input and not (data := self._raw.read(64 << 10)):
+                raise EOFError("the stream ends in the middle")
+            out: bytes = self._stream.decompress(data, length)
+            if out:
+                return out
+
+
 def _decompressed(source: ByteSource, compression: str) -> Any:
     """A file object whose read(n) returns at most n decompressed bytes."""
-    raw = io.BufferedReader(_Raw(source), 64 << 10)
+    raw: Any = io.BufferedReader(_Raw(source), 64 << 10)
     if compression == "gzip":
         return gzip.GzipFile(fileobj=raw)
     if compression == "xz":
-        import lzma  # some Pythons are built without it
-
-        return lzma.LZMAFile(raw)
+        try:
+            return _Xz(raw)
+        except ImportError as error:  # some Pythons are built without it
+            raise Unreadable("it is compressed with xz, and this Python is built without it: decompress it first") from error
     if compression != "zstd":
         raise Unreadable(f"it is compressed with {compression}: decompress it first")
     try:
         import zstandard
     except ImportError as error:
         raise Unreadable("it is compressed with zstd: install the Python package zstandard, or decompress it first") from error
-    return zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(raw, read_size=64 << 10)
+    return zstandard.ZstdDecompressor(max_window_size=64 << 20).stream_reader(raw, read_size=64 << 10)

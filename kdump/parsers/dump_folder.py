@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 #: a name that dracut's kdump.sh and kdump-config give to a dump until it is finished
 UNFINISHED = re.compile(r"-incomplete")
-_STAMP = re.compile(r"^(<\d+>)?\[\s*\d+\.\d+\](\[\s*[TC]\d+\])?\s*")
+_STAMP = re.compile(r"^(<\d+>)?\[\s*\d+\.\d+\]\s*(\[\s*[TC]\d+\])?\s*")
 _PANIC = "Kernel panic - not syncing"
 
 
@@ -121,6 +121,11 @@ def panic_message(panics: Sequence[str]) -> str | None:
 
     >>> panic_message(("[   84.1] BUG: kernel NULL pointer", "[   84.2] Kernel panic - not syncing: Fatal exception"))
     'Kernel panic - not syncing: Fatal exception'
+
+    As `makedumpfile --dump-dmesg` writes it, which names the task:
+
+    >>> panic_message(("[   69.926557] [    T447] Kernel panic - not syncing: sysrq triggered crash",))
+    'Kernel panic - not syncing: sysrq triggered crash'
     """
     lines = [_STAMP.sub("", line).strip() for line in panics]
     return next((line for line in reversed(lines) if _PANIC in line), lines[-1] if lines else None)

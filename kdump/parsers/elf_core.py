@@ -8,10 +8,11 @@ Segments lie in the file in the order of their headers, both in makedumpfile's f
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass
 
-from kdump.bytesource import ByteSource
+from kdump.bytesource import ByteSource, NotRecorded
 from kdump.parsers import vmcoreinfo
 from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.elf_notes import walk
@@ -25,6 +26,8 @@ PN_XNUM = 0xFFFF
 INCOMPLETE = 0x1
 HEADERS_AT_EACH_END = 128
 """Program headers read at the front and at the back of a table that has more than twice as many."""
+SAMPLES, WINDOW = 32, 4
+"""Places in between, and program headers read there, where the bytes can be had: a transcript does not have them."""
 MACHINES = {
     3: "i686",
     20: "ppc",
@@ -162,22 +165,32 @@ def _ends(source: ByteSource, header: ElfHeader) -> tuple[list[Segment], list[Se
     if header.phnum <= 2 * HEADERS_AT_EACH_END:
         return segments(source, header, 0, header.phnum), []
     back = segments(source, header, header.phnum - HEADERS_AT_EACH_END, HEADERS_AT_EACH_END)
-    return segments(source, header, 0, HEADERS_AT_EACH_END), back
+    front = segments(source, header, 0, HEADERS_AT_EACH_END)
+    room = header.phnum - 2 * HEADERS_AT_EACH_END - WINDOW
+    for share in range(SAMPLES if room > SAMPLES * WINDOW else 0):
+        with contextlib.suppress(NotRecorded):
+            front += segments(source, header, HEADERS_AT_EACH_END + room * share // SAMPLES, WINDOW)
+    return front, back
 
 
 def _completeness(source: ByteSource, header: ElfHeader, front: list[Segment], back: list[Segment]) -> Completeness:
     seen = front + back
     if any(segment.type == PT_NULL for segment in seen):
-        return Completeness.incomplete("its program headers were never filled in: makedumpfile was stopped before it finished")
+        why = "ran out of space" if header.flags & INCOMPLETE else "was stopped before it finished"
+        return Completeness.incomplete(f"its program headers were never filled in: makedumpfile {why}")
     loads = [segment for segment in seen if segment.type == PT_LOAD]
     if not loads:
         return Completeness.incomplete("it has no memory segment at all")
+    filled = [segment.offset for segment in loads if segment.filesz]
+    if not filled:
+        return Completeness.incomplete("there is no memory in any of its segments")
+    if min(filled) < (64 if header.wide else 52):
+        return Completeness.incomplete("a segment lies where the ELF header is: its program headers are damaged")
     end = max(segment.offset + segment.filesz for segment in seen)
     if source.size < end:
         return Completeness.incomplete(
             f"the file ends {end - source.size} bytes before its last segment does", missing_bytes=end - source.size
         )
-    filled = [segment.offset for segment in loads if segment.filesz]
     if back and filled != sorted(filled):
         return Completeness.cannot_tell(f"its {header.phnum} segments are not in the order of the file, and only some were read")
     return Completeness.complete(f"all {header.phnum} segments lie inside the file")

@@ -18,13 +18,14 @@ between are of that size. No other part of the file is read but its end.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdump.bytesource import ByteSource, NotRecorded, first_hole
 from kdump.parsers import elf_core, kdump_compressed
-from kdump.parsers.dump import Completeness, Dump
+from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.unreadable import EndsEarly, Unreadable
 
 SIGNATURE = b"makedumpfile\0\0\0\0"
@@ -155,6 +156,8 @@ def _judge_kdump(source: ByteSource, view: Flattened) -> Dump:
         complete = _cut(early)
     except Unreadable as unreadable:
         complete = Completeness.cannot_tell(unreadable.reason)
+    if header.status & kdump_compressed.INCOMPLETE and complete.state is not State.INCOMPLETE:
+        complete = Completeness.incomplete("its header says incomplete: makedumpfile ran out of space")
     return kdump_compressed.describe(header, info, kind, source.size, complete, pages)
 
 
@@ -290,19 +293,19 @@ def _false_end(source: ByteSource, end: int) -> Completeness:
     return Completeness.cannot_tell("it ends in 16 bytes like an end record, but no record that ends there was found")
 
 
+_SIZE = re.compile(rb"(?s)(?=\0{5}(?!\0{3})...)")
+"""Where the size field of a record header may be: tails are below 16 MiB, so its first five bytes are zero, and not all."""
+
+
 def _ending_at(tail: bytes, start: int, end: int, fits: Callable[[int, int], bool]) -> Record | None:
-    # Sizes are below 16 MiB here, so the first five bytes of the size field are zero.
-    at = end - start - 17
-    while at >= 8:
-        at = tail.rfind(b"\0\0\0\0\0", 8, at + 5)
-        if at < 8:
-            return None
-        header = at - 8
-        offset, size = struct.unpack_from(">qq", tail, header) if header + 16 <= len(tail) else (-1, -1)
-        if size > 0 and start + header + 16 + size == end and offset >= 0 and fits(offset, size):
-            return Record(offset, size, start + header + 16)
-        at -= 1
-    return None
+    """The shortest record that ends at `end`, in the bytes from `start` on."""
+    found = None
+    for match in _SIZE.finditer(tail, 8, end - start):
+        header = match.start() - 8
+        offset, size = struct.unpack_from(">qq", tail, header)
+        if start + header + 16 + size == end and offset >= 0 and fits(offset, size):
+            found = Record(offset, size, start + header + 16)
+    return found
 
 
 def _pages_written(source: ByteSource, table: int, data: int) -> int | None:
@@ -315,14 +318,15 @@ def _pages_written(source: ByteSource, table: int, data: int) -> int | None:
             continue
         low, high = table.to_bytes(8, "big"), (data - 1).to_bytes(8, "big")
         same = next(i for i in range(9) if i == 8 or low[i] != high[i])
-        at = len(tail)
-        while (at := tail.rfind(low[:same], 0, at)) >= 0:
-            if at + 16 <= len(tail):
-                offset, size = (int.from_bytes(tail[at + i : at + i + 8], "big", signed=True) for i in (0, 8))
-                if table <= offset < data and 0 < size <= data - offset and size % 24 == 0:
-                    return (offset - table + min(size, len(tail) - at - 16)) // 24
-            at += same - 1
-        return None
+        # An offset within the table, then a size: neither is zero, and the size has three zero bytes at least.
+        header = re.compile(rb"(?s)(?=%s(?!\0{%d}).{%d}\0{3}(?!\0{5}).{5})" % (re.escape(low[:same]), 8 - same, 8 - same))
+        written: int | None = None
+        for match in header.finditer(tail):
+            at = match.start()
+            offset, size = struct.unpack_from(">qq", tail, at)
+            if table <= offset < data and 0 < size <= data - offset and size % 24 == 0:
+                written = (offset - table + min(size, len(tail) - at - 16)) // 24
+        return written
     return None
 
 

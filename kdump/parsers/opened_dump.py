@@ -13,6 +13,9 @@ _DAMAGE = re.compile(
 )
 
 
+NO_PANIC = "no panic message"
+
+
 @dataclass(frozen=True)
 class Opened:
     """What came out of a dump. None and 0 are what did not."""
@@ -39,7 +42,7 @@ class Opened:
 
     def __str__(self) -> str:
         if self.readable:
-            said = self.panic or "no panic message"
+            said = self.panic or NO_PANIC
             return f"{said}; task {self.task}, {self.frames} frames, {self.log_lines} lines of log"
         parts = {"panicking task": self.task, "backtrace": self.frames, "log": self.log_lines}
         lacking = " and ".join(name for name, came in parts.items() if not came)

@@ -106,3 +106,13 @@ def test_identity_of_a_dump():
     assert (one.path, one.size, one.mtime, one.release) == (PATH, len(data), 1, "6.1.0-50-amd64")
     assert one.crash_time and one.build_id
     assert one.panic == "Kernel panic - not syncing: x"
+
+
+def test_panic_of_a_dump_without_a_log_that_was_opened():
+    data = kdump()
+    text = f"file {PATH}\nsize {len(data)}\nmtime 1\n@0 {data.hex()}"
+    for words, panic in (("Kernel panic - not syncing: y; task 1 sh, 9 frames", "Kernel panic - not syncing: y"), ("no x", None)):
+        said = f"dump {PATH}\nby crash\n{'opened' if panic else 'cannot'} {words}"
+        known = Knowledge(host(listing(len(data)), says("stored_dumps", text), says("opened_dumps", said)))
+        (one,) = known.get("dump_identities")
+        assert one.panic == panic

@@ -152,6 +152,21 @@ def test_flag_of_a_full_disk():
     assert (partly.state, partly.missing_pages) == (State.INCOMPLETE, 76)
 
 
+def test_program_headers_that_point_nowhere():
+    with_space = bytearray(plain(elf_writes()))
+    with_space[120:176] = bytes(56)  # one was never filled in
+    assert "was stopped" in judge(Memory(bytes(with_space))).complete.reason
+    with_space[48] |= 1
+    assert "out of space" in judge(Memory(bytes(with_space))).complete.reason
+    damaged = bytearray(plain(elf_writes()))
+    struct.pack_into("<Q", damaged, 120 + 8, 0)
+    assert judge(Memory(bytes(damaged))).complete.state is State.INCOMPLETE
+    many = bytearray(COMPLETE["ELF, 70000 segments"])
+    many[64 + 56 * 30_000 : 64 + 56 * 40_000] = bytes(56 * 10_000)
+    assert judge(Memory(bytes(many))).complete.state is State.INCOMPLETE
+    assert judge(Memory(plain(elf_writes([(4096, 0)])))).complete.state is State.INCOMPLETE
+
+
 def test_lost_blocks_in_the_middle():
     data = bytearray(kdump())
     data[100_000:250_000] = bytes(150_000)

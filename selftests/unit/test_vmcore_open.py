@@ -15,7 +15,7 @@ from kdump.parsers.opened_dump import of_crash, of_drgn
 from kdump.verdict import Verdict
 from selftests.judging import ask, host, says
 from selftests.unit.test_vmcore_vmlinux import image
-from selftests.vmcore.writer import kdump
+from selftests.vmcore.writer import Plan, kdump, split_plans
 
 # crash 8.0.2 on a dump of Linux 6.1, shortened
 GOOD = """\
@@ -164,3 +164,16 @@ def test_what_is_not_opened():
     damaged = says("dump_listing", "folder /var/crash\ndump 0 1 /var/crash/vmcore")
     asked = opening.opened(machine, host(damaged, *nothing))
     assert "no complete dump" in ask(asked, "vmcore_damaged", "dumps_can_be_opened")[1]
+
+
+def test_a_file_of_a_split_dump_is_not_opened_alone():
+    part = kdump(split_plans(Plan(), 2)[0])
+    readings = [
+        says("dump_listing", f"folder /c\ndump {len(part)} 1 /c/vmcore1"),
+        says("stored_dumps", f"file /c/vmcore1\nsize {len(part)}\nmtime 1\n@0 {part.hex()}"),
+        says("vmlinux_candidates", f"file /v\ngiven\nsize {len(image())}\nmtime 1\n@0 {image().hex()}"),
+        says("opened_dumps", "not asked"),
+    ]
+    machine: Any = Machine({})
+    asked = opening.opened(machine, host(*readings))
+    assert ask(asked, "vmcore_damaged", "dumps_can_be_opened")[0] is Verdict.NOT_APPLICABLE

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import lzma
 import struct
+import zlib
 
 import pytest
 import zstandard
 
 from kdump.bytesource import CountingSource, Memory
 from kdump.parsers import vmlinux
+from kdump.parsers.dump import State
 from kdump.parsers.unreadable import Unreadable
 from kdump.vmcore import judge, match, read_vmlinux
 from selftests.vmcore.writer import BUILD_ID, RELEASE, VERSION, Plan, kdump, note
@@ -88,6 +90,27 @@ def test_compressed(compress, name):
 def test_compressed_and_damaged():
     with pytest.raises(Unreadable, match="damaged"):
         vmlinux.read(Memory(b"\x1f\x8b" + bytes(range(250)) * 4))
+
+
+def with_window(data: bytes, exponent: int) -> bytes:
+    """An .xz file whose header claims another window (The .xz File Format, 5.3.1: 2 << exponent / 2 + 11)."""
+    header = bytearray(data[12 : 12 + (data[12] + 1) * 4 - 4])
+    header[header.index(b"\x21\x01") + 2] = exponent
+    return data[:12] + bytes(header) + struct.pack("<I", zlib.crc32(header)) + data[12 + len(header) + 4 :]
+
+
+def test_memory_that_a_compressed_file_may_take():
+    data = lzma.compress(image())
+    assert vmlinux.read(Memory(with_window(data, 28))).build_id == BUILD_ID  # 64 MiB, xz -9
+    with pytest.raises(Unreadable, match="memory"):
+        vmlinux.read(Memory(with_window(data, 40)))  # 4 GiB
+    dump = judge(Memory(with_window(lzma.compress(kdump()), 40)))
+    assert dump.complete.state is State.CANNOT_TELL
+
+
+def test_streams_one_after_the_other():
+    data = image()
+    assert vmlinux.read(Memory(lzma.compress(data[:9000]) + bytes(8) + lzma.compress(data[9000:]))).build_id == BUILD_ID
 
 
 @pytest.mark.parametrize(
