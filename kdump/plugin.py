@@ -26,6 +26,7 @@ from .report.circumstances import describe
 from .report.model import Finding, HostState, Run
 from .run_loop import RunLoop
 from .short_protocol import ShortProtocol
+from .stopping import Stopping
 from .transcript import Transcript, sanitise
 from .verdict import CouldNotDetermine
 
@@ -84,7 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(judged, "kdump-kernels")
     audit = Audit(config, run, judged)
     config.pluginmanager.register(audit, "kdump-audit")
-    config.pluginmanager.register(workers.ByHost(lambda: [one.name for one in audit.targets]), "kdump-workers")
+    config.pluginmanager.register(workers.ByHost(audit.names, audit.expect), "kdump-workers")
+    if not hasattr(config, "workerinput") and not option.collectonly:
+        config.pluginmanager.register(Stopping(config), "kdump-stopping")
     config.pluginmanager.register(ShortProtocol(config, audit.knowledge), "kdump-short-protocol")
     config.pluginmanager.register(RunLoop(target_of, audit.host_of, audit.next_answer, audit.forget), "kdump-run-loop")
     report.register(config, run)
@@ -105,6 +108,7 @@ class Audit:
         self._progress: Progress | None = None
         self._left: Counter[Target] = Counter()  # tests that are still to be judged
         self._found: dict[Target, list[Finding]] = {}
+        self._expected: Counter[str] = Counter()  # tests per host of the run
 
     @property
     def targets(self) -> list[Target]:
@@ -186,8 +190,20 @@ class Audit:
             self._progress = Progress(reporter._tw, overwrites=reporter.isatty)
         self._run.hosts = {target.name: HostState(target.name, groups=target.groups) for target in asked}
         self._left = Counter(target for item in session.items if (target := target_of(item)))
+        self._expected = Counter({target.name: number for target, number in self._left.items()})
         if not hasattr(self._config, "workerinput"):  # a worker of pytest-xdist asks only the hosts that it is given
             self._gatherer.start(self._kernels.hosts(asked))
+
+    def names(self) -> list[str]:
+        """The names of all targets, kernels that are judged on a host included."""
+        return [target.name for target in dict.fromkeys([*self.targets, *self._kernels.targets(self.targets)])]
+
+    def expect(self, expected: Counter[str]) -> None:
+        """Under pytest-xdist: how many tests its workers will judge per host."""
+        self._expected = expected
+        groups = {target.name: target.groups for target in self.targets}
+        for name in expected:
+            self._run.hosts.setdefault(name, HostState(name, groups=groups.get(name, ())))
 
     def knowledge(self, target: Target) -> Knowledge:
         """What is known of a target. Raises :class:`CouldNotDetermine` when it could not be asked."""
@@ -289,10 +305,16 @@ class Audit:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         order = {target.name: number for number, target in enumerate(self.targets)}
         self._run.hosts = dict(sorted(self._run.hosts.items(), key=lambda one: order.get(one[0], len(order))))
+        self._run.unfinished = self._unfinished()
         self._run.waivers = self._waivers.review(self._run.findings, self._run.hosts)
         self._run.compared = self._kernels.compared(self._run.hosts)
         if not self._config.option.collectonly:
             session.exitstatus = self._run.exit_status(int(session.exitstatus))
+
+    def _unfinished(self) -> list[str]:
+        """Hosts of which not every test was judged: the run was stopped, or a worker died."""
+        judged = Counter(finding.host for finding in self._run.findings)
+        return [name for name in self._run.hosts if judged[name] < self._expected[name]]
 
     def pytest_unconfigure(self) -> None:
         if self._gatherer is not None:

@@ -75,7 +75,8 @@ class History:
             self._store = Store(self._path)
             if self._worker is not None:
                 self._id = int(self._worker["kdump_run"])
-                self._resumed = dict.fromkeys(self._store.finished(self._id), HostState(""))
+                # as the controller knew them: a worker that takes another's place must collect the same tests
+                self._resumed = dict.fromkeys(self._worker["kdump_resumed"], HostState(""))
             elif self._config.option.resume:
                 self._resume(self._store)
             else:
@@ -102,6 +103,7 @@ class History:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["kdump_run"] = self._id
+        node.workerinput["kdump_resumed"] = list(self._resumed)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         done = [item for item in items if host_name(item) in self._resumed]

@@ -236,7 +236,7 @@ class Writer:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         try:
-            replace_file(self._path, render(self._run).html)
+            replace_file(self._path, render(self._run, self._run.incomplete).html)
         except OSError as error:
             session.exitstatus = ExitStatus.INTERNAL
             complain(session.config, f"the fleet page could not be written to {self._path}: {error.strerror}")

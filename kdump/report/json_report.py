@@ -63,6 +63,7 @@ def as_data(run: Run, exit_status: int) -> dict[str, Any]:
             "command_line": info.command_line,
             "options": dict(info.options),
             "exit_status": exit_status,
+            "unfinished_hosts": list(run.unfinished),
             "failures_without_host": run.failures,
             "errors_without_host": run.errors,
         },

@@ -350,6 +350,17 @@ class Run:
     #: names of hosts that are to be compared: the one under judgement, and its baseline
     compared: list[tuple[str, str]] = field(default_factory=list)
     changes: Changes | None = None
+    #: names of hosts of which not every test was judged
+    unfinished: list[str] = field(default_factory=list)
+
+    @property
+    def incomplete(self) -> str:
+        """What a reader must know first of a run that did not come to its end; empty for one that did."""
+        if not self.unfinished:
+            return ""
+        named = ", ".join(self.unfinished[:5]) + (" …" if len(self.unfinished) > 5 else "")
+        done = len(self.hosts) - len(self.unfinished)
+        return f"INCOMPLETE: {done} of {len(self.hosts)} hosts were judged; missing: {named}"
 
     def reports(self) -> list[HostReport]:
         """One report per host, in the order of :attr:`hosts`."""
@@ -393,6 +404,11 @@ class Run:
             return ExitStatus.PRESENT
         unknown = {finding.host for finding in self.findings if finding.state is State.UNDETERMINED}
         unknown |= {name for name, host in self.hosts.items() if not host.reached}
-        if self.errors or not self.tolerance.allows(len(unknown), len(self.hosts)) or (pytest_status and not unknown):
+        if (
+            self.errors
+            or self.unfinished
+            or not self.tolerance.allows(len(unknown), len(self.hosts))
+            or (pytest_status and not unknown)
+        ):
             return ExitStatus.INCOMPLETE
         return ExitStatus.HEALTHY

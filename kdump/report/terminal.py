@@ -96,6 +96,8 @@ class Terminal:
         else:
             terminalreporter.ensure_newline()
         _write(terminalreporter, hosts(reports, everyone=few or verbosity > 0))
+        if self._run.incomplete:
+            terminalreporter.write_line(sanitise(self._run.incomplete), yellow=True, bold=True)
         for compared in comparisons(self._run) if verbosity >= 0 else ():
             terminalreporter.section("kernels")
             _write(terminalreporter, side_by_side(compared))
@@ -107,13 +109,15 @@ class Terminal:
 
 def hosts(reports: list[HostReport], *, everyone: bool) -> Iterator[Line]:
     """One line per host; the healthy ones in one line together unless ``everyone`` is to be named."""
-    named = [report for report in reports if everyone or report.answer is not Answer.WOULD_DUMP]
+    counted = () if everyone else (Answer.WOULD_DUMP, Answer.NOTHING_JUDGED)
+    named = [report for report in reports if report.answer not in counted]
     width = max((len(report.host.name) for report in named), default=0)
     for report in named:
         yield f"{report.host.name:<{width}}  {report.summary}", _MARKUP[report.answer.state]
-    if len(named) < len(reports):
-        others = "other hosts" if named else "hosts"
-        yield f"{len(reports) - len(named)} {others} {Answer.WOULD_DUMP.value}", _MARKUP[State.ABSENT]
+    others = "other hosts" if named else "hosts"
+    for answer in counted:
+        if number := sum(report.answer is answer for report in reports):
+            yield f"{number} {others} {answer.of_hosts}", _MARKUP[answer.state]
 
 
 def waivers(reviews: Iterable[WaiverReview]) -> Iterator[Line]:
