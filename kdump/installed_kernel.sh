@@ -164,6 +164,23 @@ kernel_module_names() {
     } | sed -e 's,.*/,,' -e 's/\.k\{0,1\}o.*//' | tr '\n' ' '
 }
 
+# kernel_kdump_image_listing RELEASE: of the kdump initramfs that lies ready for that kernel, see capture_image_listing;
+# nothing where there is none (most are built when their kernel first runs).
+kernel_kdump_image_listing() {
+    [ -z "$kernel_root" ] || return 0
+    boot_can_be_seen || return
+    for known_image_path in "/boot/initramfs-${1}kdump.img" "/var/lib/kdump/initramfs-${1}kdump.img" /boot/*/"$1"/initrdkdump \
+        "/boot/initrd-${1}kdump.img" "/boot/initrd-$1-kdump" "/var/lib/kdump/initrd.img-$1"; do
+        if [ -e "$known_image_path" ]; then
+            capture_image_listing
+            return
+        fi
+    done
+    for folder in /boot /var/lib/kdump; do # what cannot be entered looks empty
+        [ ! -d "$folder" ] || [ -x "$folder" ] || { cat "$folder/" && return 1; } || return
+    done
+}
+
 # kernel_image RELEASE: the bytes of the image that say what it is, see vmcore_evidence.
 kernel_image() {
     boot_can_be_seen || return

@@ -25,6 +25,7 @@ from .watch import Answer
 T = TypeVar("T")
 CAP = 8 << 20
 _ENDS_AT_ONCE = 2.0  # s
+_ON_THE_WAY = 10.0  # s, of a deadline, to connect and to send what was read
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _SHELL = Path(__file__).with_name("crash.sh")
 _LOOK = f"cat {BOOT_ID} && if [ -e /proc/vmcore ]; then echo capturing; fi"
@@ -70,7 +71,9 @@ class Remote:
     def ask(self, facts: list[Fact[Any]], deadline: float) -> Transcript:
         """The readings of facts. Raises :class:`CouldNotDetermine`."""
         try:
-            done = self._execute(script(facts, more=_SHELL.read_text(encoding="utf-8"), seconds=deadline), deadline)
+            # a dump is read for minutes, where an audit's readings have seconds
+            text = script(facts, more=_SHELL.read_text(encoding="utf-8"), seconds=max(deadline - _ON_THE_WAY, 1))
+            done = self._execute(text, deadline)
             return Transcript.parse(done)
         except ConnectionProblem as problem:
             raise CouldNotDetermine(str(problem)) from problem

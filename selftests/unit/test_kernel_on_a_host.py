@@ -122,6 +122,31 @@ def test_drivers_of_the_disk(modules, verdict, words):
     assert (found, words in said) == (verdict, True), said
 
 
+READY = "kdump_initramfs_that_lies_ready_has_them"
+
+
+@pytest.mark.parametrize(
+    ("release", "modules", "how", "verdict", "words"),
+    [
+        (OTHER, ("virtio_blk", "ext4"), "installed", GREEN, ""),
+        (OTHER, ("ext4",), "installed", RED, "virtio_blk"),
+        (RUNNING, ("virtio_blk", "ext4"), "installed", RED, f"holds those of {RUNNING}"),
+        (OTHER, (), "installed", NOT_APPLICABLE, "when the kernel first runs"),
+        (OTHER, ("ext4",), "package", NOT_APPLICABLE, "not installed yet"),
+        (OTHER, None, "installed", UNKNOWN, "denied"),
+    ],
+)
+def test_kdump_initramfs_that_lies_ready(release, modules, how, verdict, words):
+    listing = [f"image 9 1 /var/lib/kdump/initrd.img-{OTHER}", "total 9 9 9"]
+    listing += [f"file 9 usr/lib/modules/{release}/kernel/{name}.ko" for name in modules or ()]
+    answer = of(OTHER, "kernel_kdump_image", "\n".join(listing) if modules else "")
+    if modules is None:
+        answer = of(OTHER, "kernel_kdump_image", "", "cat: /var/lib/kdump/: Permission denied", 1)
+    built_in = of(OTHER, "kernel_built_in_modules", "kernel/drivers/virtio/virtio_pci.ko")
+    found, said = ask(machine(OTHER, answer, built_in, how=how), "qualification/kernel_disk_drivers", READY, kernel=OTHER)
+    assert (found, words in said) == (verdict, True), said
+
+
 @pytest.mark.parametrize(
     ("option", "verdict"), [("CONFIG_X86_64=y", GREEN), ("CONFIG_ARM64=y", RED), ("CONFIG_SYSFS=y", UNKNOWN)]
 )

@@ -2,7 +2,8 @@
 
 A self-built or a slimmed kernel ("cloud" flavours are) may lack the driver of the disk or of the file system that dumps are
 saved to, while the machine's own root needs neither. The kdump initramfs is built without complaint; after the panic
-the capture kernel waits for the disk, gives up, and drops into a shell or reboots.
+the capture kernel waits for the disk, gives up, and drops into a shell or reboots. The same happens where a kdump initramfs
+lies ready for the kernel that was built before the disk came, or for another kernel.
 """
 
 from kdump import Severity, Stage, cause
@@ -20,3 +21,7 @@ def test_kernel_has_the_drivers_of_the_disk(judged_release, drivers_missing_in_k
     assert not drivers_missing_in_kernel, (
         f"neither a module of kernel {judged_release} nor built into it: {', '.join(drivers_missing_in_kernel)}"
     )
+
+
+def test_kdump_initramfs_that_lies_ready_has_them(judged_release, missing_in_kdump_image):
+    assert not missing_in_kdump_image, f"the kdump initramfs of kernel {judged_release} lacks {', '.join(missing_in_kdump_image)}"
