@@ -43,7 +43,7 @@ _FILE_SYSTEMS = {
     "nfs4": ("nfs",),
 }
 #: file systems of the network, which a folder may lie on
-_NETWORK = {"nfs": "nfs", "nfs4": "nfs", "cifs": "cifs", "smb3": "cifs"}
+NETWORK_FILE_SYSTEMS = {"nfs": "nfs", "nfs4": "nfs", "cifs": "cifs", "smb3": "cifs"}
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,8 @@ def dump_target(
     target = _configured(flavour, maybe_kdump_conf_target, maybe_kdump_tools_defaults, maybe_kdump_sysconfig)
     if target.kind == "path" and maybe_dump_storage.known:
         storage = maybe_dump_storage.value
-        if storage.file_system in _NETWORK:
-            return DumpTarget(_NETWORK[storage.file_system], storage.source)
+        if storage.file_system in NETWORK_FILE_SYSTEMS:
+            return DumpTarget(NETWORK_FILE_SYSTEMS[storage.file_system], storage.source)
     return target
 
 

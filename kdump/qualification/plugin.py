@@ -18,6 +18,7 @@ import pytest
 
 from ..connection.local import LocalBackend
 from ..fact import Knowledge
+from ..facts.storage import NETWORK_FILE_SYSTEMS
 from ..hosts import BadHosts, Spec, Target, target_of, targets
 from ..judge import EVIDENCE, SEEN
 from ..plugin import Audit
@@ -256,10 +257,12 @@ class Qualification:
 
     def _new(self, target: Target, cycle: Cycle) -> Crash:
         record: Record | None = self.store.load(target.name) if self._option.crash_resume else None
+        record = record or new_record(target.name, cycle.trigger, cycle.number)
+        record.dumps = self._places.get(target.name, record.dumps)
         console = self._consoles.get(target.name)
         if console is None and hasattr(target.backend, "console_path"):
             console = str(target.backend.console_path())
-        place, folder = self._place(target)
+        place, folder = self._place(target, record.dumps)
         host = Remote(target.name, target.backend)
         setting = Setting(
             trigger=cycle.trigger,
@@ -270,10 +273,10 @@ class Qualification:
             nmi=getattr(target.backend, "inject_nmi", None),
             command=_run_here,
             own_boot_id=_own_boot_id(),
-            preflight=lambda: self._objections(target),
+            preflight=lambda: self._objections(target) or _out_of_sight(self._audit.knowledge(target), target, place),
         )
         return Crash(
-            record or new_record(target.name, cycle.trigger, cycle.number),
+            record,
             setting,
             host=host,
             place=Remote(place.name, place.backend) if place is not None else host,
@@ -282,9 +285,8 @@ class Qualification:
             clock=self.clock,
         )
 
-    def _place(self, target: Target) -> tuple[Target | None, str]:
-        given = self._places.get(target.name)
-        if given is None:
+    def _place(self, target: Target, given: str) -> tuple[Target | None, str]:
+        if not given:
             return None, ""
         spec, _, rest = given.rpartition(":/")
         if given.startswith("/"):
@@ -416,6 +418,17 @@ def _run_here(command: str) -> str:
         return f"the command did not end in {COMMAND_DEADLINE:.0f} s"
     words = sanitise((done.stderr or done.stdout).strip())[-200:]
     return f"the command ended with status {done.returncode}: {words}" if done.returncode else ""
+
+
+def _out_of_sight(knowledge: Knowledge, target: Target, place: Target | None) -> tuple[str, ...]:
+    """Why nobody would see the dump: it goes over the network, and the running host has not mounted the place."""
+    goes, lies = knowledge.maybe("dump_target"), knowledge.maybe("dump_storage")
+    if place is not None or not goes.known or goes.value.is_local:
+        return ()
+    if lies.known and lies.value.file_system in NETWORK_FILE_SYSTEMS:
+        return ()
+    where = f"{goes.value.kind} {goes.value.where}"
+    return (f"its dumps go to {where}: say where they can be seen, --crash-dumps={target.name}=[SPEC:]/FOLDER",)
 
 
 def _hardware_timers(knowledge: Knowledge) -> dict[str, float]:

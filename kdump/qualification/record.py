@@ -40,6 +40,8 @@ class Record:
     bootstatus: dict[str, int] = field(default_factory=dict)
     watchdogs: dict[str, float] = field(default_factory=dict)
     """The hardware timers that ran, and their time-outs in seconds."""
+    dumps: str = ""
+    """``--crash-dumps`` of this host."""
     fired: float | None = None
     reached: dict[str, float] = field(default_factory=dict)
     dump: str = ""
