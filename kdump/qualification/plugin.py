@@ -341,7 +341,7 @@ class Qualification:
 def told(crash: Crash, path: Path) -> list[str]:
     """How a crash went, in lines."""
     record = crash.record
-    outcome = "left a proven dump" if crash.proven else f"ended: {record.end or 'not followed to its end'}"
+    outcome = "left a proven dump" if crash.proven else f"ended: {record.end}" if record.end else "is still followed"
     lines = [f"{record.host}: crash {record.cycle} by {record.trigger} {outcome}"]
     theirs, ours = (" · ".join(f"{name} {seconds:.0f} s" for name, seconds in one) for one in crash.durations())
     for label, words in (

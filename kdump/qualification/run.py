@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .. import open_dump, vmcore
 from ..bytesource import LocalFile
@@ -225,11 +225,15 @@ class Crash:
             return Result(True, f"resumed: the mark is {record.token}")
         self._console = self._open_console(None)
         folder = self._setting.folder
-        record.boot_id = self._ask(self._host, asks.BootId)
-        listed = self._ask(self._place, asks.listing(folder))
+        of_host: list[Fact[Any]] = [asks.BootId, asks.bootstatus()]
+        of_place: list[Fact[Any]] = [asks.listing(folder), asks.space(folder)]
+        if self._place is self._host:  # each question is a connection
+            said = lies = self._host.ask([*of_host, *of_place], ASK)
+        else:
+            said, lies = self._host.ask(of_host, ASK), self._place.ask(of_place, ASK)
+        record.boot_id, record.bootstatus = asks.BootId.of(said), asks.bootstatus().of(said)
+        listed, record.free = asks.listing(folder).of(lies), asks.space(folder).of(lies)
         record.before = {path: [file.size, file.changed, file.born] for path, file in listed.items()}
-        record.free = self._ask(self._place, asks.space(folder))
-        record.bootstatus = self._ask(self._host, asks.bootstatus())
         record.watchdogs = dict(self._setting.watchdogs)
         marked = self._ask(self._host, asks.mark(record.token), ASK + 60)
         if not marked.kept:

@@ -41,8 +41,7 @@ class FakeHost:
         self.returns = True
 
     def ask(self, facts, deadline):
-        (fact,) = facts
-        return Transcript.of([Reading("id -u", "0", "", 0), self.reading(fact.command)])
+        return Transcript.of([Reading("id -u", "0", "", 0), *(self.reading(fact.command) for fact in facts)])
 
     def reading(self, command):
         word = command.split()[0]
