@@ -7,7 +7,6 @@ from lab.crashes.model import KILL, At, Case
 from lab.faults import FAULTS
 from lab.faults.model import DEBIAN12, Fault, Ground
 
-_ANYWAY = "--crash-anyway"
 _SOON = "--crash-timeout=240"
 _PANIC = r"Kernel panic - not syncing: sysrq triggered crash"
 _BEGINS = r"running makedumpfile (?!--dump-dmesg)"
@@ -39,6 +38,7 @@ CASES: tuple[Case, ...] = (
         "a healthy machine leaves a proven dump",
         options=("{vmlinux}", "--crash-timeout=600"),
         shows=("left a proven dump",),
+        strict=True,
         ci=True,
     ),
     Case(
@@ -76,7 +76,6 @@ CASES: tuple[Case, ...] = (
         "over-ssh",
         "dumps go to an SSH server: they are watched and proven there",
         target="ssh",
-        options=(_ANYWAY,),
         shows=(r"dumping \d+ s",),
     ),
     Case(
@@ -92,6 +91,7 @@ CASES: tuple[Case, ...] = (
         refused=r"not crashed: .*crashkernel-too-small is present",
         crashes=0,
         ground=_TOO_SMALL.ground,
+        strict=True,
     ),
     Case(
         "refused-without-lkdtm",
@@ -107,7 +107,6 @@ CASES: tuple[Case, ...] = (
         steps.OUT_OF_MEMORY,
         within=240,
         ground=_TOO_SMALL.ground,
-        options=(_ANYWAY,),
     ),
     Case(
         "driver-left-out",
@@ -115,7 +114,6 @@ CASES: tuple[Case, ...] = (
         steps.DISK_MISSING,
         within=400,
         stage=_NO_DRIVER.stage,
-        options=(_ANYWAY,),
     ),
     Case(
         "watchdog-armed",
@@ -123,15 +121,18 @@ CASES: tuple[Case, ...] = (
         steps.WATCHDOG_RESET,
         ground=_WATCHDOG.ground,
         stage=_WATCHDOG.stage,
-        options=(_ANYWAY,),
     ),
-    Case("disk-full", _FULL.why, steps.DISK_FULL, stage=_FULL.stage, options=(_ANYWAY,)),
+    Case(
+        "disk-full",
+        _FULL.why,
+        steps.DISK_FULL,
+        stage=_FULL.stage,
+    ),
     Case(
         "disk-full-without-a-console",
         f"{_FULL.why}, and no console tells it",
         steps.DISK_FULL,
         stage=_FULL.stage,
-        options=(_ANYWAY,),
         console="",
     ),
     Case(
@@ -140,7 +141,6 @@ CASES: tuple[Case, ...] = (
         steps.NO_DUMP,
         ground=Ground(crash=_SAVED),
         stage=("kexec -p -u; sysctl -q -w kernel.panic=3",),
-        options=(_ANYWAY,),
         console="",
     ),
     Case(
@@ -149,7 +149,6 @@ CASES: tuple[Case, ...] = (
         steps.OTHER_CRASH,
         ground=Ground(crash=_SAVED),
         stage=_OLDER,
-        options=(_ANYWAY,),
     ),
     Case(
         "never-comes-back",
@@ -165,7 +164,7 @@ CASES: tuple[Case, ...] = (
         steps.CAPTURE_SILENT,
         within=300,
         stage=("kexec -p -u",),
-        options=(_ANYWAY, _SOON),
+        options=(_SOON,),
     ),
     Case(
         "never-goes-down",

@@ -33,8 +33,9 @@ class Case:
     ground, stage  as those of a fault; a stage may hold {dumps} and {port}, see *target*
     options   of the suite; may hold {console}, {qmp} and {python}
     console   "file", "command", or "" for none
+    strict    without --crash-anyway: a cause that is present, or unknown, keeps the machine from being crashed
     crashes   how often the machine must have panicked, not once more
-    at        what happens meanwhile; {"cont"} of a stopped machine comes before it is resumed
+    at        what happens meanwhile; a machine that was stopped goes on before the suite resumes
     resumed   afterwards the suite is run without --crash-resume, and must refuse, and then with it; *ends* is of the last run,
               *before* of the first (None: it was killed)
     target    "ssh": dumps go to a server of the controller, which leaves them in the folder {dumps}
@@ -52,6 +53,7 @@ class Case:
     stage: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     console: str = "file"
+    strict: bool = False
     crashes: int = 1
     at: tuple[At, ...] = ()
     resumed: bool = False
