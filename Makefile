@@ -60,7 +60,7 @@ bench-hostility: $(VENV)/.dev
 	$(BIN)/python bench/fleet_page_bench.py
 
 bench-crash: $(VENV)/.dev
-	@tools/packages lab/packages.txt selftests/packages.txt
+	@tools/packages lab/packages.txt lab/crashes/packages.txt
 	$(BIN)/python bench/crash_bench.py
 
 bench-faults: $(VENV)/.dev

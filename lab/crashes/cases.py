@@ -79,6 +79,12 @@ CASES: tuple[Case, ...] = (
         shows=(r"dumping \d+ s",),
     ),
     Case(
+        "over-nfs",
+        "dumps go to an NFS server: they are watched and proven there",
+        target="nfs",
+        shows=(r"dumping \d+ s",),
+    ),
+    Case(
         "controller-killed",
         "the controller is killed after the trigger: resumed, the dump is found without another crash",
         at=(At(_PANIC, KILL),),

@@ -30,15 +30,15 @@ class Case:
     ends      the dead end that must be named; None: a proven dump
     refused   instead: not crashed, and this (a regular expression) is said
     within    seconds from the trigger to the end, on a machine that is emulated beside another one
-    ground, stage  as those of a fault; a stage may hold {dumps} and {port}, see *target*
-    options   of the suite; may hold {console}, {qmp} and {python}
+    ground, stage  as those of a fault
+    options   of the suite; may hold {qmp} and {python}
     console   "file", "command", or "" for none
     strict    without --crash-anyway: a cause that is present, or unknown, keeps the machine from being crashed
     crashes   how often the machine must have panicked, not once more
     at        what happens meanwhile; a machine that was stopped goes on before the suite resumes
     resumed   afterwards the suite is run without --crash-resume, and must refuse, and then with it; *ends* is of the last run,
               *before* of the first (None: it was killed)
-    target    "ssh": dumps go to a server of the controller, which leaves them in the folder {dumps}
+    target    "ssh", "nfs": dumps go to a server of the controller, where the suite is told to look for them
     shows     regular expressions that the suite's output must match
     prints    the same of the machine's console
     """

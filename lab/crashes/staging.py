@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from kdump.qualification.steps import DeadEnd
 from lab import image
 from lab.crashes.model import KILL, Case
-from lab.errors import LabError
+from lab.crashes.servers import serving
 from lab.faults.model import TRUE_OF
 from lab.faults.staging import ROOT, STAGE_DEADLINE, crash
 from lab.machine import Machine
@@ -31,7 +29,6 @@ SUITE_DEADLINE = 1800.0
 #: panics that a case brings about; a capture kernel that dies of memory panics with other words
 _PANIC = re.compile(r"Kernel panic - not syncing: (sysrq triggered crash|NMI: |hung_task: |Out of memory: .*panic_on_oom)")
 _AFTER = re.compile(r"^  after the trigger: (.*)$", re.MULTILINE)
-_SSHD = "/usr/sbin/sshd"
 
 
 class Run(NamedTuple):
@@ -76,19 +73,17 @@ def run(target: str, case: Case, folder: Path, vmlinux: Path | None = None) -> O
         machine.boot()
         if ground.crash:
             crash(machine, ground.crash)
-        places = {"dumps": "", "port": ""}
-        if case.target == "ssh":
-            places = stack.enter_context(_ssh_server(machine, folder))
+        dumps = stack.enter_context(serving(case.target, machine, folder)) if case.target else None
         for command in (*ground.prepare, *case.stage):
             machine.check(command, deadline=STAGE_DEADLINE)
-        problems = _follow(machine, target, case, folder, vmlinux, places)
-    return dataclasses.replace(problems, seconds=time.monotonic() - started)
+        outcome = _follow(machine, target, case, folder, vmlinux, dumps)
+    return dataclasses.replace(outcome, seconds=time.monotonic() - started)
 
 
-def _follow(machine: Machine, target: str, case: Case, folder: Path, vmlinux: Path | None, places: Mapping[str, str]) -> Outcome:
+def _follow(machine: Machine, target: str, case: Case, folder: Path, vmlinux: Path | None, dumps: Path | None) -> Outcome:
     mark = len(machine.console())
     machine.hang_up()
-    options = _options(machine, case, vmlinux, places)
+    options = _options(machine, case, vmlinux, dumps)
     if target in TRUE_OF or not case.strict:
         options.append("--crash-anyway")
     problems: list[str] = []
@@ -113,9 +108,9 @@ def _follow(machine: Machine, target: str, case: Case, folder: Path, vmlinux: Pa
     return Outcome(target, case.name, state, told, 0.0, tuple(problems))
 
 
-def _options(machine: Machine, case: Case, vmlinux: Path | None, places: Mapping[str, str]) -> list[str]:
+def _options(machine: Machine, case: Case, vmlinux: Path | None, dumps: Path | None) -> list[str]:
     name = machine.image.recipe.name
-    words = {"python": sys.executable, "qmp": str(machine.monitor), **places}
+    words = {"python": sys.executable, "qmp": str(machine.monitor)}
     given = [option.format(**words) for option in case.options if option != "{vmlinux}"]
     if vmlinux is not None and "{vmlinux}" in case.options:
         given.append(f"--crash-vmlinux={vmlinux}")
@@ -123,8 +118,8 @@ def _options(machine: Machine, case: Case, vmlinux: Path | None, places: Mapping
         given.append(f"--console={name}={machine.console_path}")
     elif case.console == "command":
         given.append(f"--console={name}=tail -n 200 -F {machine.console_path}")
-    if places["dumps"]:
-        given.append(f"--crash-dumps={name}={places['dumps']}")
+    if dumps is not None:
+        given.append(f"--crash-dumps={name}={dumps}")
     return given
 
 
@@ -198,45 +193,3 @@ def misjudged(case: Case, last: Run, state: str, told: str, console: str) -> lis
         problems.append(f"LATE: {took[1]} s, and it should be {case.within:.0f} s at most")
     problems += [f"NOT SAID: {words}" for words in (case.refused, *case.shows) if not re.search(words, last.output, re.DOTALL)]
     return problems + [f"NOT PRINTED: {words}" for words in case.prints if not re.search(words, console)]
-
-
-@contextlib.contextmanager
-def _ssh_server(machine: Machine, folder: Path) -> Iterator[dict[str, str]]:
-    """A server on the controller's loopback that takes dumps, and the machine configured for it."""
-    if not Path(_SSHD).exists():
-        raise LabError("The lab needs a server for dumps, which is not installed: apt-get install openssh-server")
-    with tempfile.TemporaryDirectory(prefix="kdump-lab-sshd-") as name, socket.socket() as free:
-        place = Path(name)
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        for key in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / key], check=True)
-        dumps = folder / "dumps"
-        dumps.mkdir()
-        lines = [f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {place / 'host'}", "StrictModes no", "UsePAM no"]
-        lines += [
-            f"AuthorizedKeysFile {place / 'user.pub'}",
-            "PidFile none",
-            "PermitRootLogin yes",
-            "Subsystem sftp internal-sftp",
-        ]
-        (place / "sshd_config").write_text("\n".join(lines) + "\n")
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # where its privilege separation goes
-        with (folder / "sshd.txt").open("wb") as log:
-            server = subprocess.Popen([_SSHD, "-D", "-e", "-f", place / "sshd_config"], stdin=subprocess.DEVNULL, stderr=log)
-        try:
-            # QEMU's user-mode network: 10.0.2.2 is the controller's loopback
-            known = f"[10.0.2.2]:{port} {' '.join((place / 'host.pub').read_text().split()[:2])}\n"
-            machine.check("install -d -m 700 /root/.ssh && cat > /root/.ssh/known_hosts", stdin=known.encode())
-            machine.check("umask 77 && cat > /root/.ssh/kdump_id_rsa", stdin=(place / "user").read_bytes())
-            machine.check(f"printf 'Host 10.0.2.2\\n Port {port}\\n BatchMode yes\\n' > /root/.ssh/config")
-            settings = f'SSH="{getpass.getuser()}@10.0.2.2"\nKDUMP_COREDIR="{dumps}"\n'
-            machine.check("cat >> /etc/default/kdump-tools", stdin=settings.encode())
-            # the capture kernel boots this very system: without it, nothing there waits for the network
-            machine.check("systemctl unmask systemd-networkd-wait-online && systemctl enable systemd-networkd-wait-online")
-            yield {"dumps": str(dumps), "port": str(port)}
-        finally:
-            server.terminate()
-            server.wait(10)
