@@ -36,6 +36,8 @@ lkdtm_complaint() {
 # crash_ready KIND [ARGUMENT]: why this trigger cannot work here; nothing where it can.
 crash_ready() {
     [ "$(id -u)" = 0 ] || echo "a panic needs root: connect as root or use --sudo"
+    under_way=$(find /run -maxdepth 1 -name 'kdump-crash-*' -mmin -5 2>/dev/null | head -n 1)
+    [ -z "$under_way" ] || echo "a trigger was fired less than five minutes ago and may still be at work ($under_way)"
     [ -w /dev/kmsg ] || echo "/dev/kmsg cannot be written: no mark can be left in the kernel log"
     case $1 in
     sysrq-c | cpu) [ -e /proc/sysrq-trigger ] || echo "this kernel has no sysrq (CONFIG_MAGIC_SYSRQ)" ;;

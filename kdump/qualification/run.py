@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,8 @@ _PAUSE = 1.0
 _CARD_RESET = 0x20  # WDIOF_CARDRESET, include/uapi/linux/watchdog.h: the watchdog reset the machine
 _MOST_COPIED = 8 << 30
 _MOST_DUMPS = 8
+#: seconds that a clock may be set back by between the mark and the crash; no machine crashes, boots and is marked in less
+_CLOCK_STEP = 10
 _ALMOST_NOTHING = 1 << 20
 _MIB = 1 << 20
 
@@ -99,6 +101,8 @@ class Crash:
         self._host, self._place, self._open_console = host, place, console
         self._console: Console | None = None
         self._lines = Lines()
+        self._said = ""
+        """What became of the trigger, where that is known."""
         self._watch: Watch | None = None
         self._results: dict[Step, Result | Exception] = {}
         self._took: dict[Step, float] = {}
@@ -264,6 +268,7 @@ class Crash:
             said = setting.command(setting.trigger.argument)
         else:
             said = self._host.fire(asks.fire(record.token, record.boot_id, setting.trigger), ASK)
+        self._said = said
         if said.startswith("the host refused"):
             return self._dead_end(steps.NEVER_WENT_DOWN, said)
         self._begin_watch(began)
@@ -304,7 +309,8 @@ class Crash:
             if step not in watch.reached and not watch.done:
                 self._clock.sleep(_PAUSE)
         if watch.ended is not None and step not in watch.reached:
-            return self._dead(watch.ended)
+            said = f"; {self._said}" if watch.ended.dead_end is steps.NEVER_WENT_DOWN and self._said else ""
+            return self._dead(replace(watch.ended, seen=watch.ended.seen + said))
         if step not in watch.reached:
             raise NotApplicable(f"{self._unseen()}: what was left behind will tell")
         return Result(True, f"{words} {watch.reached[step] - self._fired():.0f} s after the trigger")
@@ -427,7 +433,7 @@ class Crash:
         if where is not None:
             return Result(True, f"the mark is in the dump's own log, read by makedumpfile: {where}")
         crashed = dump.crash_time.timestamp() if dump is not None and dump.crash_time else None
-        if crashed is not None and crashed < record.host_clock - 1:
+        if crashed is not None and crashed < record.host_clock - _CLOCK_STEP:
             seen = (
                 f"{record.dump} says that it crashed at {_date(crashed)}, and the host was marked at {_date(record.host_clock)}"
             )

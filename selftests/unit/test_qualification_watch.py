@@ -1,5 +1,7 @@
 """From the trigger until the machine is back, by a fake clock: each dead end is named, once, within its deadline."""
 
+from pathlib import Path
+
 import pytest
 
 from kdump.qualification import steps
@@ -160,3 +162,10 @@ def test_lines_arrive_in_pieces():
 def test_unknown_triggers_are_refused(text):
     with pytest.raises(ValueError, match="is not known"):
         parse(text)
+
+
+def test_every_end_is_in_the_documentation():
+    ends = [one for one in vars(steps).values() if isinstance(one, steps.DeadEnd)]
+    lines = (Path(__file__).parents[2] / "docs/crashes.md").read_text().splitlines()
+    rows = {cells[1]: cells[-2] for line in lines if len(cells := [cell.strip() for cell in line.split("|")]) == 6}
+    assert {end.name: end.cause for end in ends}.items() <= rows.items()
