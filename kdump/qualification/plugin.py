@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -410,14 +412,19 @@ def _own_boot_id() -> str:
 
 def _run_here(command: str) -> str:
     """The operator's own trigger, run once on this machine."""
-    try:
-        done = subprocess.run(
-            ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_DEADLINE
+    with tempfile.TemporaryFile() as output:  # a pipe would last as long as whatever the command leaves running
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
-    except subprocess.TimeoutExpired:
-        return f"the command did not end in {COMMAND_DEADLINE:.0f} s"
-    words = sanitise((done.stderr or done.stdout).strip())[-200:]
-    return f"the command ended with status {done.returncode}: {words}" if done.returncode else ""
+        try:
+            status = process.wait(COMMAND_DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"the command did not end in {COMMAND_DEADLINE:.0f} s"
+        output.seek(0)
+        words = sanitise(output.read().decode("utf-8", "replace").strip())[-200:]
+    return f"the command ended with status {status}: {words}" if status else ""
 
 
 def _out_of_sight(knowledge: Knowledge, target: Target, place: Target | None) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class DeadEnd:
 
     def sentence(self, seen: str) -> str:
         """What was seen, the way out, and where to read on."""
-        points = f"; see {self.cause}" if self.cause else ""
+        points = f" Read on with {self.cause}." if self.cause else ""
         return f"{self.name}: {seen}\n{self.remediation}{points}"
 
 

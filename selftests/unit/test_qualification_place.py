@@ -1,6 +1,7 @@
 """Dumps that leave the host: nobody is crashed for a dump that could not be looked for."""
 
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from kdump import recording
 from kdump.catalogue import suite_facts
 from kdump.fact import Knowledge
-from kdump.qualification.plugin import _out_of_sight
+from kdump.qualification.plugin import _out_of_sight, _run_here
 from kdump.transcript import Transcript
 from selftests.judging import says
 
@@ -33,3 +34,10 @@ def test_a_dump_on_a_server_needs_a_place_to_look(readings, place, words):
     assert bool(found) is bool(words)
     if words:
         assert re.search(words, found[0])
+
+
+def test_the_operators_command_is_waited_for_and_not_what_it_leaves_running():
+    before = time.monotonic()
+    assert _run_here("sleep 20 & echo no such chassis; exit 3") == "the command ended with status 3: no such chassis"
+    assert _run_here("sleep 20 &") == ""
+    assert time.monotonic() - before < 10
