@@ -292,11 +292,14 @@ def lacking_in_capture(
     capture_storage: Storage,
     initramfs: Initramfs,
     capture_release: str,
+    flavour: Flavour,
+    maybe_dump_storage: Maybe[Storage],
     maybe_capture_cmdline: Maybe[CommandLine],
     maybe_built_in_modules: Maybe[frozenset[str]],
 ) -> list[str]:
     """What the dump disk needs and the capture kernel has not: modules neither in its initramfs nor built in, or kept from
-    being loaded, and programs."""
+    being loaded, and programs. Where the whole system is booted, it has the modules of any other disk than its own, unless
+    they are kept from being loaded."""
     if not capture_storage.layers or not capture_storage.drivers:
         raise CouldNotDetermine(capture_storage.beyond_sight)
     releases = initramfs.releases
@@ -304,13 +307,20 @@ def lacking_in_capture(
         return [f"any module: the image holds those of {', '.join(sorted(releases))}, the capture kernel is {capture_release}"]
     barred = _barred(maybe_capture_cmdline.otherwise(CommandLine()))
     found: list[str] = []
+    if flavour.boots_real_root and barred:
+        kept_out = barred - maybe_built_in_modules.value
+        found += [
+            _forbidden(modules[0])
+            for modules in maybe_dump_storage.value.modules()
+            if kept_out.issuperset(name.replace("-", "_") for name in modules)
+        ]
     for modules in capture_storage.modules():
         inside = [name for name in modules if initramfs.has_module(name)]
         if inside and all(name.replace("-", "_") in barred for name in inside):
-            found.append(f"{inside[0]} (the capture kernel's command line forbids to load it)")
+            found.append(_forbidden(inside[0]))
         elif not inside and not any(name.replace("-", "_") in maybe_built_in_modules.value for name in modules):
             found.append(modules[0])
-    found.sort()
+    found = sorted(set(found))
     found += [
         f"the program {programs[0]}"
         for programs in capture_storage.programs()
@@ -323,6 +333,10 @@ def lacking_in_capture(
     return found
 
 
+def _forbidden(module: str) -> str:
+    return f"{module} (the capture kernel's command line forbids to load it)"
+
+
 def _barred(cmdline: CommandLine) -> frozenset[str]:
     names = ("rd.driver.blacklist", "modprobe.blacklist", "module_blacklist")
     given = [module for name in names for value in cmdline.values(name) for module in value.split(",")]
@@ -330,12 +344,14 @@ def _barred(cmdline: CommandLine) -> frozenset[str]:
 
 
 @derived
-def unlocked_disk(capture_storage: Storage) -> str:
-    """Whether the capture kernel gets at an encrypted disk."""
-    if not any(layer.is_encrypted for layer in capture_storage.layers):
+def unlocked_disk(capture_storage: Storage, maybe_dump_storage: Maybe[Storage]) -> str:
+    """Whether the capture kernel gets at an encrypted disk: that of the dump, or of the system that it boots."""
+    stores = [capture_storage, maybe_dump_storage.value]
+    encrypted = [store.source for store in stores if any(layer.is_encrypted for layer in store.layers)]
+    if not encrypted:
         raise NotApplicable("the dump target is not on an encrypted disk")
     raise CouldNotDetermine(
-        f"{capture_storage.source} is on an encrypted disk: unless the capture kernel gets the key from a file or from this "
+        f"{encrypted[0]} is on an encrypted disk: unless the capture kernel gets the key from a file or from this "
         "kernel's memory, it asks for a passphrase and waits; only a test crash tells"
     )
 

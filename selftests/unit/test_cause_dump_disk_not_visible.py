@@ -56,6 +56,7 @@ WRITTEN = "dump_can_be_written"
 MDRAID = "layer md0 raid5\n" + DISK
 LVM_THIN = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-tpool vg-pool-tpool\n" + DISK
 CRYPT = "layer dm-0 CRYPT-LUKS2-ab-luks luks\n" + DISK
+SCSI = "layer sda -\ndriver sd sd_mod\ndriver virtio_scsi virtio_scsi\ndriver virtio-pci -"
 FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
 
 
@@ -67,6 +68,11 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (DRIVERS, [image("lib/modules/2/virtio_blk.ko", "lib/modules/2/ext4.ko")], PRESENT),
         (DRIVERS, [kexec("root=UUID=aa module_blacklist=foo,virtio-blk")], PRESENT),
         (DRIVERS, [denied("kexec_command")], UNKNOWN),
+        # /var/crash on a disk of its own: the whole system has its driver, unless it may not load it
+        (DRIVERS, [storage(below=SCSI), kexec("root=UUID=aa")], ABSENT),
+        (DRIVERS, [storage(below=SCSI), kexec("root=UUID=aa module_blacklist=virtio_scsi")], PRESENT),
+        (DRIVERS, [storage(below=SCSI), kexec("root=UUID=aa module_blacklist=virtio-pci,sr_mod")], ABSENT),
+        (DRIVERS, [denied("dump_storage"), kexec("root=UUID=aa module_blacklist=virtio_scsi")], UNKNOWN),
         (DRIVERS, [denied("initramfs")], UNKNOWN),
         (DRIVERS, [says("initramfs", "image 1 1 /i\nfile 1 squash-root.img\ntotal 10 10 1\nsquashed unlisted")], UNKNOWN),
         (DRIVERS, [says("initramfs", "image 1 1 /i\nfile 1 lib/modules/1/ext4.ko\ncut\ntotal 10 10 1")], UNKNOWN),
@@ -146,6 +152,8 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (BUILT, [*KDUMPCTL, denied("initramfs_texts")], UNKNOWN),
         ("encrypted_disk_opens_by_itself", [], NA),
         ("encrypted_disk_opens_by_itself", [storage("root_storage", CRYPT)], UNKNOWN),
+        ("encrypted_disk_opens_by_itself", [storage(below=CRYPT)], UNKNOWN),
+        ("encrypted_disk_opens_by_itself", [denied("dump_storage")], UNKNOWN),
         (WRITTEN, [], ABSENT),
         (WRITTEN, [storage(space="100 1000")], PRESENT),
         (WRITTEN, [storage(space="20000 1000")], UNKNOWN),
