@@ -1,49 +1,101 @@
-"""What a user sees of hosts that misbehave, and how long it takes. `python bench/hostility_bench.py`
+"""Faults and hostility: the whole table, each row by its tests, with what a user sees and what was measured.
 
-Each server on loopback goes wrong in one way for real; the deadlines are a second for the connection and one for the probe,
-so the seconds are what a fault costs beyond nothing. The same servers are the suite's own tests (selftests/connection).
+    python bench/hostility_bench.py [--real] [--write] [ROW …]
+
+``--real``: with the deadlines of a real night (10 s to connect, 30 s for the probe) and fleets of 1,000 hosts; otherwise as the
+suite's own tests have them. ``--write``: into docs/hostility.md, too.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import platform
 import sys
-import tempfile
-import time
+from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "selftests" / "connection")]
-import misbehaving  # noqa: E402
-import sshd_bench  # noqa: E402
-from ssh_client import Client  # noqa: E402
-from test_connection_faults import FAULTS, REDIALLED  # noqa: E402
+import pytest
 
-from kdump import connection  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from selftests.hostility.rows import MARK, ROWS  # noqa: E402
+
+REAL = {"KDUMP_HOSTILITY_DEADLINES": "10,30", "KDUMP_HOSTILITY_HOSTS": "1000", "KDUMP_FUZZ_EXAMPLES": "10000"}
+HEAD = """# Faults and hostility
+
+What is done to the suite, the figure that it holds, what its user sees, and what was measured. Written by
+`python bench/hostility_bench.py {options}` on {machine}.
+
+"""
+
+
+class Watching:
+    """Collects, row by row, how the tests went and what they measured."""
+
+    def __init__(self, rows: set[int]) -> None:
+        self._rows = rows
+        self._of: dict[str, int] = {}
+        self.outcomes: dict[int, list[str]] = defaultdict(list)
+        self.measured: dict[int, list[tuple[str, str]]] = defaultdict(list)
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        for item in items:
+            mark = item.get_closest_marker(MARK)
+            if mark is not None and mark.args[0] in self._rows:
+                self._of[item.nodeid] = mark.args[0]
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in self._of])
+        items[:] = [item for item in items if item.nodeid in self._of]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        row = self._of[report.nodeid]
+        if report.when == "call" or report.outcome != "passed":
+            self.outcomes[row].append(report.outcome)
+            self.measured[row] += [value for name, value in report.user_properties if name == "measured"]
+
+
+def table(seen: Watching, rows: set[int]) -> list[str]:
+    lines = ["| # | fault | figure | what a user sees | measured | holds |", "|--:|---|---|---|---|---|"]
+    for number in sorted(rows):
+        row, outcomes = ROWS[number], seen.outcomes[number]
+        passed = outcomes.count("passed")
+        holds = (
+            "no test"
+            if not outcomes
+            else "yes"
+            if passed == len(outcomes)
+            else "skipped"
+            if "failed" not in outcomes
+            else "**no**"
+        )
+        sees = list(dict.fromkeys(words for words, _ in seen.measured[number]))
+        figures = list(dict.fromkeys(figure for _, figure in seen.measured[number]))
+        figures.append(f"{passed} of {len(outcomes)} tests")
+        cells = (row.fault, row.figure, "<br>".join(sees[:3]) or "–", "; ".join(figures[:4]), holds)
+        lines.append(f"| {number} | {' | '.join(cell.replace('|', '¦') for cell in cells)} |")
+    return lines
 
 
 def main() -> int:
-    connection.register()
-    failed = 0
-    print("| fault | what the user sees | seconds | connections | executions |\n|---|---|--:|--:|--:|")
-    with tempfile.TemporaryDirectory() as where:
-        client = Client(Path(where), sshd_bench.keygen(Path(where) / "key", "ed25519"))
-        for fault, kind, phase, seconds, executions in FAULTS:
-            with misbehaving.running(fault) as server:
-                client.configure(server.known_hosts)
-                started = time.monotonic()
-                try:
-                    backend = client.backend(f"root@127.0.0.1:{server.port}")
-                    words = f"answered: {connection.execute(backend, 'echo hi', deadline=1.0, cap=1 << 20)}"
-                    as_meant = False
-                except connection.ConnectionProblem as problem:
-                    words, as_meant = str(problem), (problem.kind, problem.phase) == (kind, phase)
-                took = time.monotonic() - started
-                asked = server.connections <= REDIALLED.get(fault, 1) and server.executions == executions
-                good = as_meant and asked and took < seconds + 2.0
-                failed += not good
-                note = "" if good else " **not as it should be**"
-                print(f"| {fault} | {words}{note} | {took:.2f} | {server.connections} | {server.executions} |", flush=True)
-    return min(failed, 1)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("rows", nargs="*", type=int, metavar="ROW")
+    options = parser.parse_args()
+    if options.real:
+        os.environ.update(REAL)
+    rows = set(options.rows or ROWS)
+    seen = Watching(rows)
+    os.chdir(ROOT / "selftests")
+    folders = ["unit", "plugin", "report", "connection", "hostility", "fuzz"]
+    pytest.main(["-q", "--tb=short", "-p", "no:cacheprovider", *folders], plugins=[seen])
+    lines = table(seen, rows)
+    print("\n".join(lines))
+    if options.write:
+        machine = f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+        head = HEAD.format(options="--real" if options.real else "", machine=machine)
+        (ROOT / "docs" / "hostility.md").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    return int(any(not line.endswith("| yes |") for line in lines[2:]))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ from kdump.connection.ssh_config import HostConfig, resolve
 #: paramiko logs a traceback for every failed host; what matters is in our sentence.
 _LOG = "kdump.connection.transport"
 logging.getLogger(_LOG).setLevel(logging.CRITICAL + 1)
-#: Connections that an overloaded sshd drops before its banner (MaxStartups) are tried again this often.
-_BANNER_ATTEMPTS = 3
+#: Connections that a server drops before its banner, as an overloaded sshd does, are tried so often; more often where it
+#: says that it is overloaded (OpenSSH 8.5 and later: "Exceeded MaxStartups"): there is a server, and its crowd will pass.
+_BANNER_ATTEMPTS, _OVERLOADED_ATTEMPTS = 3, 8
 _FOREVER = 24 * 3600.0
 
 
@@ -90,9 +91,9 @@ def connect(
     """A connection to the host of ``config``, through its jump hosts. Raises ConnectionProblem; tries once.
 
     The one exception to "once": a server that hangs up before its banner, as an overloaded one does, is dialled up to
-    three times; it has neither seen a key nor a command by then.
+    three times, or eight; it has neither seen a key nor a command by then.
     """
-    for attempt in range(_BANNER_ATTEMPTS):
+    for attempt in range(_OVERLOADED_ATTEMPTS):
         link = _dial(config, settings, deadline, password, hops)
         try:
             _exchange_keys(link, settings, deadline)
@@ -101,9 +102,10 @@ def connect(
             return link
         except _HungUp as dropped:
             link.close()
-            if attempt == _BANNER_ATTEMPTS - 1 or link.proxy is not None:
+            last = attempt == (_OVERLOADED_ATTEMPTS if dropped.overloaded else _BANNER_ATTEMPTS) - 1
+            pause = random.uniform(0.3, 1) * min(0.3 * 2**attempt, 2)  # noqa: S311  # jitter
+            if last or link.proxy is not None or pause >= deadline.left:
                 raise dropped.problem from None
-            pause = random.uniform(0.05, 0.3) * (attempt + 1)  # noqa: S311  # jitter
             time.sleep(pause)
             deadline.left -= pause
         except BaseException:
@@ -113,8 +115,8 @@ def connect(
 
 
 class _HungUp(Exception):
-    def __init__(self, problem: ConnectionProblem) -> None:
-        self.problem = problem
+    def __init__(self, problem: ConnectionProblem, overloaded: bool) -> None:
+        self.problem, self.overloaded = problem, overloaded
 
 
 def _dial(config: HostConfig, settings: Settings, deadline: Deadline, password: Secret | None, hops: tuple[str, ...]) -> Link:
@@ -328,7 +330,7 @@ def _no_agreement(link: Link, deadline: Deadline, answered: bool) -> Exception:
     words = words_of(error)
     if phase is Phase.BANNER:
         line = transport.packetizer.last_line
-        overloaded = not line or "MaxStartups" in line
+        overloaded = "MaxStartups" in line
         problem = ConnectionProblem(
             Kind.NOT_SSH,
             config.alias,
@@ -336,7 +338,7 @@ def _no_agreement(link: Link, deadline: Deadline, answered: bool) -> Exception:
             f"the server said {printable(line, 60)!r} and no SSH banner" if line else "the server hung up before its banner",
             "check that sshd listens on that port and is not overloaded (MaxStartups)",
         )
-        return _HungUp(problem) if overloaded else problem
+        return _HungUp(problem, overloaded) if overloaded or not line else problem
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return ConnectionProblem(
             Kind.NOT_SSH, config.alias, phase, f"no common algorithm ({words})", "use --connection=ssh for this host"

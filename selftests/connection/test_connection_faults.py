@@ -69,6 +69,7 @@ def test_fault_is_named_in_time_and_never_repeated(
         assert server.attempts <= 1
 
 
+@pytest.mark.hostility(7)
 @pytest.mark.parametrize("fault", ["hangs", "drips", "no exit status", "cut mid-output"])
 def test_partial_output_is_evidence_only(client: Client, fault: str) -> None:
     with misbehaving.running(fault) as server:
@@ -78,6 +79,7 @@ def test_partial_output_is_evidence_only(client: Client, fault: str) -> None:
         assert caught.value.stdout.startswith((b"partial", b"."))
 
 
+@pytest.mark.hostility(8)
 @pytest.mark.parametrize(
     ("fault", "stdout", "seconds"),
     [("", b"fine\xff\x00\n", 0.8), ("keeps stdout open", b"complete\n", 2.0), ("overloaded once", b"fine\xff\x00\n", 1.5)],

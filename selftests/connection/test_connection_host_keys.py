@@ -45,6 +45,7 @@ NOTATIONS = (
 )
 
 
+@pytest.mark.hostility(14)
 @pytest.mark.parametrize("notation", NOTATIONS)
 def test_known(bench_client: Client, sshd: bench.Sshd, ask: Ask, notation: str) -> None:
     bench_client.configure(notations(sshd)[notation], connect_timeout=10.0)
@@ -65,6 +66,7 @@ def refusals(sshd: bench.Sshd) -> list[tuple[str, str, Kind]]:
     ]
 
 
+@pytest.mark.hostility(14)
 @pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("scheme", ["paramiko", "ssh"])
 @pytest.mark.parametrize("accept_new", [False, True])
@@ -82,6 +84,7 @@ def test_refused(bench_client: Client, sshd: bench.Sshd, ask: Ask, number: int, 
     assert bench_client.known_hosts.read_text() == known_hosts
 
 
+@pytest.mark.hostility(14)
 def test_changed_type_is_not_accepted_as_new(tmp_path: Path, client: Client, ask: Ask) -> None:
     """A key of a type never seen proves nothing about a host that is known by another type."""
     reason = bench.missing()
@@ -121,6 +124,7 @@ def test_host_key_alias(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> Non
     assert isinstance(ask(bench_client.backend(f"root@127.0.0.1:{sshd.port}")), Executed)
 
 
+@pytest.mark.hostility(14)
 def test_revoked_host_keys_file(bench_client: Client, sshd: bench.Sshd, ask: Ask, tmp_path: Path) -> None:
     revoked = tmp_path / "revoked"
     revoked.write_text(Path(f"{sshd.host_keys[0]}.pub").read_text())

@@ -40,6 +40,7 @@ def test_sudo_works(
     assert RIGHT.encode() not in answer.stdout + answer.stderr
 
 
+@pytest.mark.hostility(25)
 @pytest.mark.parametrize(
     ("account", "password", "kind", "words"),
     [
@@ -68,6 +69,7 @@ def test_sudo_refused(
     assert "canary" not in str(answer) + repr(answer.stdout + answer.stderr)
 
 
+@pytest.mark.hostility(25)
 def test_sudo_missing(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
     """By a PATH without sudo, set as a login would have it."""
     (sshd.folder / "home/trusted/.ssh").mkdir(exist_ok=True)
@@ -103,6 +105,7 @@ def test_password_is_asked_once_for_all_hosts(
         assert len(asked) == (account == "asked")
 
 
+@pytest.mark.hostility(25)
 def test_wrong_password_costs_one_attempt(
     bench_client: Client, sshd: bench.Sshd, ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -117,6 +120,7 @@ def test_wrong_password_costs_one_attempt(
     assert provided == [1]
 
 
+@pytest.mark.hostility(26)
 @pytest.mark.parametrize(("account", "words"), [("noshell", "not available"), ("restricted", "restricted")])
 def test_login_without_posix_shell(bench_client: Client, sshd: bench.Sshd, ask: Ask, account: str, words: str) -> None:
     for sudo in (False, True):
@@ -125,11 +129,13 @@ def test_login_without_posix_shell(bench_client: Client, sshd: bench.Sshd, ask: 
         assert words in str(answer)
 
 
+@pytest.mark.hostility(26)
 def test_noise_of_login_scripts_is_not_output(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
     answer = ask(bench_client.backend(f"noisy@127.0.0.1:{sshd.port}"), SCRIPT)
     assert isinstance(answer, Executed) and (answer.stdout, answer.status) == (b"noisy\n", 7)
 
 
+@pytest.mark.hostility(21)
 def test_password_is_on_no_command_line(
     bench_client: Client, sshd: bench.Sshd, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

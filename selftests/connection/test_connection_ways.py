@@ -47,6 +47,7 @@ def test_through_a_bastion(bench_client: Client, sshd: bench.Sshd, bastion: benc
     assert through == (2 if "Command" in jump or "," in jump else 1)  # one shared connection per hop
 
 
+@pytest.mark.hostility(13)
 def test_bastion_in_trouble_is_named_and_never_passed_by(
     bench_client: Client, sshd: bench.Sshd, bastion: bench.Sshd, ask: Ask
 ) -> None:
@@ -81,6 +82,7 @@ def test_bastion_in_trouble_is_named_and_never_passed_by(
     assert not unknown_target.exists()
 
 
+@pytest.mark.hostility(13)
 def test_bastion_silent(bench_client: Client, sshd: bench.Sshd, bastion: bench.Sshd, ask: Ask) -> None:
     with misbehaving.running("silent at kex") as server:
         config = two_hosts(sshd, bastion).replace(f"Port {bastion.port}", f"Port {server.port}")
@@ -160,6 +162,7 @@ def test_agent_serves_a_key_with_a_passphrase(
         agent.wait(5)
 
 
+@pytest.mark.hostility(12)
 def test_frozen_machine(tmp_path: Path, client: Client) -> None:
     reason = bench.missing()
     if reason:

@@ -6,6 +6,7 @@ import os
 import random
 import tracemalloc
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,18 +17,21 @@ MOST_MEMORY = 24 << 20
 """Bytes at the worst moment, of a parser that may be given 4 MiB of notes or descriptors at once."""
 
 
+@pytest.mark.hostility(30)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from(SEEDS), st.integers(0, 2**32))
 def test_broken_dumps(seed, number):
     check(mutate(seed, random.Random(number)))
 
 
+@pytest.mark.hostility(30)
 @settings(max_examples=EXAMPLES // 3, deadline=None)
 @given(st.sampled_from([b"", b"KDUMP   ", b"makedumpfile\0\0\0\0", b"\x7fELF\2\1\1", b"\x1f\x8b\x08"]), st.binary(max_size=9000))
 def test_any_bytes(magic, data):
     check(magic + data)
 
 
+@pytest.mark.hostility(30)
 def test_memory_is_bounded():
     rnd = random.Random(3)
     tracemalloc.start()

@@ -60,6 +60,28 @@ def test_a_signal_ends_a_run_with_its_reports(fleet, monkeypatch, measured, numb
     measured(line, f"{numbers[-1]}: reports after {took:.1f} s, {len(finished)} hosts kept, the rest resumed")
 
 
+@pytest.mark.hostility(32)
+def test_a_disk_that_fills_up_costs_no_verdict_and_no_older_page(fleet, measured):  # noqa: F811
+    """A real one, of 400 KB, in a namespace of its own: history and pages go there."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("may not mount")
+    fleet.path.joinpath("small").mkdir()
+    inside = "mount -t tmpfs -o size=400k none small && cp old small/kdump-fleet.html && head -c 300000 /dev/zero >small/filler"
+    run = f"{sys.executable} -m pytest --hosts=@fleet --html=small/x.html --history=small/h.sqlite --verdicts-json=v.json"
+    fleet.path.joinpath("old").write_text("yesterday")
+    script = f"{inside} && {{ {run}; echo status $?; cp small/kdump-fleet.html new; }}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], cwd=fleet.path, capture_output=True, text=True, timeout=120, check=False
+    )
+    said = [line for line in done.stdout.splitlines() if "No space left" in line or "disk is full" in line]
+    assert "status 3" in done.stdout, done.stdout + done.stderr
+    assert said and "Traceback" not in done.stdout
+    assert len(json.loads(fleet.path.joinpath("v.json").read_text())["hosts"]) == 12
+    page = fleet.path.joinpath("new").read_text()
+    assert page == "yesterday" or page.endswith("</html>\n")
+    measured(said[0], "exit 3, 12 hosts judged, no half page")
+
+
 @pytest.mark.hostility(35)
 def test_a_killed_worker_costs_a_test_and_no_host(fleet, monkeypatch, measured):  # noqa: F811
     monkeypatch.setenv("PROBE_TAKES", "0.5")

@@ -31,6 +31,7 @@ def said(result):
     return text
 
 
+@pytest.mark.hostility(37)
 def test_without_consent_the_tests_are_not_there(run):
     assert run("--hosts=ssh://db1").ret == 4  # nothing was selected
     result = run("--hosts=ssh://db1", "tests/qualification")
@@ -38,6 +39,7 @@ def test_without_consent_the_tests_are_not_there(run):
     assert "is the consent" in said(result)
 
 
+@pytest.mark.hostility(37)
 @pytest.mark.parametrize("name", ["db*", "all", "@hosts", "ssh://db1", "db1,db2", "DB1"])
 def test_only_the_exact_name_is_consent(run, name):
     result = run("--hosts=ssh://db1,ssh://db2", f"--crash={name}")
@@ -45,6 +47,7 @@ def test_only_the_exact_name_is_consent(run, name):
     assert "no host of exactly this name" in said(result)
 
 
+@pytest.mark.hostility(37)
 @pytest.mark.parametrize("way", ["environment", "ini", "file"])
 def test_consent_is_typed(run, pytester, monkeypatch, way):
     options = ["--hosts=ssh://db1"]
@@ -78,6 +81,7 @@ def test_what_cannot_be_done_is_one_sentence(run, options, words):
     assert words in said(result)
 
 
+@pytest.mark.hostility(36)
 def test_a_crash_that_nobody_followed_is_not_repeated(run, pytester):
     folder = pytester.path / "state" / "kdump-acceptance" / "crash"
     folder.mkdir(parents=True)

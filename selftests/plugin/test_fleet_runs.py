@@ -114,6 +114,7 @@ def test_what_changed_is_told(fleet):
     assert "newly present" in page(fleet)
 
 
+@pytest.mark.hostility(31)
 def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypatch):
     monkeypatch.setenv("PROBE_TAKES", "0.05")
     history = fleet.path / "reports" / "history.sqlite"
@@ -154,6 +155,7 @@ def test_nothing_to_resume(fleet):
     assert "no unfinished run" in text
 
 
+@pytest.mark.hostility(33)
 @pytest.mark.parametrize("spoil", ["folder", "garbage"])
 def test_a_history_that_cannot_be_used_ends_before_anything_else(fleet, spoil):
     if spoil == "folder":
@@ -177,6 +179,7 @@ def test_shards_are_joined(fleet):
     assert merged.complete and len(merged.expected) == 12
 
 
+@pytest.mark.hostility(34)
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -197,6 +200,7 @@ def test_shards_that_do_not_fit_are_refused_by_name(fleet, files, words):
     assert words in text
 
 
+@pytest.mark.hostility(40)
 def test_workers_share_the_hosts_and_ask_each_once(fleet):
     status, text = fleet("-n2", "-v")
     assert status == 1

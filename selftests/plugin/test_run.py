@@ -94,6 +94,7 @@ def test_a_failing_test_of_the_suite_itself_is_not_a_present_cause(suite, pytest
     assert "the suite itself failed" in result.stdout.str()
 
 
+@pytest.mark.hostility(22)
 @pytest.mark.parametrize(
     ("hosts", "words"),
     [
@@ -117,6 +118,7 @@ def test_unusable_hosts_end_before_anything_else(suite, pytester, hosts, words):
     assert "Traceback" not in text
 
 
+@pytest.mark.hostility(23)
 def test_nothing_selected_is_not_green(suite):
     assert suite("good", options=["-k", "nosuchtest"]).ret == 4
 
@@ -170,6 +172,7 @@ def test_an_expired_waiver_says_so_and_the_cause_counts_again(suite, pytester):
     assert "until 2020-01-01): expired" in result.stdout.str()
 
 
+@pytest.mark.hostility(24)
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [("bad", "bed", "waivers.yml:2: 'bed' matches no host"), ("broken", "brokn", "did you mean 'something-broken'?")],

@@ -22,8 +22,10 @@ def test_target_is_local(target_line):
 '''
 
 
+@pytest.mark.hostility(21)
 @pytest.mark.parametrize(
-    ("hosts", "status"), [(f"root:{CANARY}@127.0.0.1:1", 4), ("root@127.0.0.1:1", 6), ("recording://h.transcript", 1)]
+    ("hosts", "status"),
+    [(f"root:{CANARY}@127.0.0.1:1", 4), ("root@127.0.0.1:1", 6), ("recording://h.transcript", 1), ("ansible://all", 6)],
 )
 def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
     monkeypatch.setenv("KDUMP_SSH_PASSWORD", CANARY)
@@ -33,9 +35,14 @@ def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
     pytester.makepyfile(test_something=SUITE)
     reading = Reading("cat /target", f"nfs://dump:{CANARY}@store/crash", "", 0)
     pytester.path.joinpath("h.transcript").write_text(Transcript.of([reading]).render())
+    variables = (
+        f"ansible_host=127.0.0.1 ansible_port=1 ansible_password={CANARY} ansible_become=yes ansible_become_password={CANARY}"
+    )
+    pytester.path.joinpath("fleet.ini").write_text(f"db1 {variables}\n")
     given = {path: path.read_bytes() for path in pytester.path.rglob("*") if path.is_file()}
     shown = pytester.runpytest_subprocess(
         f"--hosts={hosts}",
+        *(["--ansible-inventory=fleet.ini"] if hosts.startswith("ansible") else []),
         "--html=r.html",
         "--junitxml=r.xml",
         "--verdicts-json=r.json",
@@ -48,5 +55,7 @@ def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
     outputs = [path for path in pytester.path.rglob("*") if path.is_file() and path not in given and path.suffix != ".pyc"]
     leaks = [path.name for path in outputs if CANARY.encode() in path.read_bytes()]
     assert leaks == []
+    if hosts.startswith("ansible"):
+        assert "db1  unreachable (config: ansible_password is set)" in shown.stdout.str()
     said = shown.stdout.str() + shown.stderr.str()
     assert CANARY not in said

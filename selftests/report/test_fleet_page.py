@@ -1,11 +1,14 @@
 """The fleet's page in a real browser: matrix, filters, a host's findings; small and quick for thousands of hosts."""
 
+import os
+import time
 from random import Random
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from bench.fleet_page_bench import fleet as made_up
 from kdump.report import fleet_page
 from kdump.report.model import Finding, HostState, Run
 from kdump.transcript import Reading
@@ -79,6 +82,7 @@ def test_a_cause_leads_to_its_hosts_and_a_column_sorts(page):
     assert page.names() == sorted(page.names())
 
 
+@pytest.mark.hostility(20)
 def test_a_host_opens_with_its_evidence_and_runs_nothing_of_it(page):
     page.browser.find_element(By.LINK_TEXT, "hostile").click()
     page.until(lambda: page.all("#one details"))
@@ -96,6 +100,7 @@ def test_a_dead_host_shows_its_reason(page):
     page.until(lambda: "unreachable" in page.browser.find_element(By.ID, "one").text)
 
 
+@pytest.mark.hostility(20)
 def test_the_policy_stops_a_script_that_is_not_the_pages_own(page):
     page.browser.execute_script(
         "const made = document.createElement('script'); made.textContent = 'document.title=`owned`'; document.body.append(made)"
@@ -127,6 +132,24 @@ def test_only_rows_in_view_are_drawn_and_scrolling_draws_the_others(browser, tmp
     assert browser.find_element(By.ID, "count").text == "714 of 5000 hosts"
     browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
     assert len(browser.find_elements(By.CSS_SELECTOR, "#rows th a")) == 714
+
+
+SIZES = [(1000, 1, 5), (10_000, 2, 15)] if "KDUMP_HOSTILITY_HOSTS" in os.environ else [(1000, 1, 5)]
+SLACK = 4.0  # s, of a busy machine
+
+
+@pytest.mark.hostility(38)
+@pytest.mark.parametrize(("hosts", "seconds", "megabytes"), SIZES)
+def test_thousands_of_hosts_open_at_once(browser, tmp_path, measured, hosts, seconds, megabytes):
+    """All causes, three tests each, one in a hundred present, with evidence from a real transcript."""
+    path = tmp_path / "fleet.html"
+    path.write_text(fleet_page.render(made_up(hosts)).html, encoding="utf-8")
+    began = time.perf_counter()
+    open_page(browser, path)
+    took, size = time.perf_counter() - began, path.stat().st_size / 1e6
+    assert took < seconds + SLACK
+    assert size < megabytes
+    measured("the matrix", f"{hosts} hosts: {took:.2f} s, {size:.1f} MB")
 
 
 def test_evidence_is_left_out_before_the_page_grows_too_large(monkeypatch):

@@ -57,6 +57,7 @@ def test_junit_carries_the_verdict_and_its_evidence(audited):
     assert named["evidence"] == "$ cat /memory\n  none\n[0]"
 
 
+@pytest.mark.hostility(21)
 def test_secrets_of_the_environment_are_nowhere(audit, pytester, monkeypatch):
     for name in ("BUILD_URL", "CI_JOB_TOKEN", "KDUMP_SSH_PASSWORD", "GIT_URL", "JOB_NAME"):
         monkeypatch.setenv(name, CANARY)
@@ -66,6 +67,7 @@ def test_secrets_of_the_environment_are_nowhere(audit, pytester, monkeypatch):
     assert all(CANARY not in output for output in outputs)
 
 
+@pytest.mark.hostility(32)
 @pytest.mark.parametrize("option", ["--verdicts-json", "--html"])
 def test_report_that_cannot_be_written_ends_before_the_first_connection(audit, pytester, option):
     pytester.path.joinpath("taken").mkdir()
@@ -75,6 +77,7 @@ def test_report_that_cannot_be_written_ends_before_the_first_connection(audit, p
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
 
 
+@pytest.mark.hostility(32)
 @pytest.mark.parametrize("option", ["--verdicts-json", "--html"])
 def test_full_disk_costs_that_report_only(audit, option):
     result = audit(f"{option}=/dev/full", hosts=["healthy"])

@@ -148,6 +148,7 @@ def test_keyboard_unfolds_a_row(page):
     assert page.browser.switch_to.active_element.get_attribute("aria-expanded") == "true"
 
 
+@pytest.mark.hostility(20)
 def test_hostile_text_is_text(page, audited):
     page.one("#show_all_details").click()
     assert not page.all("body img[src=x], .details script, .collapsible script, #environment script, #environment b")

@@ -38,6 +38,7 @@ def test_letters_tell_the_verdicts_apart(audited):
         assert re.search(rf"^{host} +{re.escape(letters)}( +\[100%\])?$", audited.stdout, re.MULTILINE), host
 
 
+@pytest.mark.hostility(39)
 def test_dead_host_costs_two_lines(audited):
     """Its letters, and its line among the hosts."""
     assert len(re.findall(r"^dead\b", audited.stdout, re.MULTILINE)) == 2
@@ -49,6 +50,7 @@ def test_quiet_is_the_host_lines(audit):
     result.stdout.fnmatch_lines(["broken   would not dump: *"])
 
 
+@pytest.mark.hostility(20)
 @pytest.mark.parametrize("options", [[], ["-vv", "-rA", "-l", "--tb=long", "-s"]])
 def test_hostile_text_does_not_drive_the_terminal(audit, options):
     result = audit("--color=no", *options)

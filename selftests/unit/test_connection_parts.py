@@ -25,6 +25,7 @@ BLOB = b"\0\0\0\x0bssh-ed25519" + b"k" * 32
 KEY = base64.b64encode(BLOB).decode()
 
 
+@pytest.mark.hostility(14)
 def test_ten_thousand_known_hosts_load_in_half_a_second(tmp_path: Path) -> None:
     lines = []
     for number in range(10_000):

@@ -125,6 +125,7 @@ def expected(values: dict[str, list[str]]) -> dict[str, object]:
     }
 
 
+@pytest.mark.hostility(15)
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the OpenSSH client")
 @pytest.mark.parametrize("seed", range(50))
 def test_same_as_openssh(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +142,7 @@ def test_same_as_openssh(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert ours == wanted, f"{host}\n{file.read_text()}"
 
 
+@pytest.mark.hostility(15)
 @pytest.mark.parametrize(
     ("text", "words"),
     [

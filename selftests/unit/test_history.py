@@ -86,6 +86,7 @@ def test_a_file_that_cannot_be_written_can_be_read(store):
     assert Store(store.path, read_only=True).run().complete
 
 
+@pytest.mark.hostility(33)
 def test_a_damaged_row_is_named(store):
     run = add(store)
     store._connection.execute("UPDATE host SET findings = x'00'")
@@ -93,6 +94,7 @@ def test_a_damaged_row_is_named(store):
         list(store.hosts(run))
 
 
+@pytest.mark.hostility(33)
 def test_two_at_once(store):
     other = Store(store.path)
     mine, theirs = store.begin(INFO, "selection"), other.begin(INFO, "selection")
@@ -102,6 +104,7 @@ def test_two_at_once(store):
     assert len(store.finished(mine)) == len(store.finished(theirs)) == 20
 
 
+@pytest.mark.hostility(33)
 def test_an_older_file_is_brought_up_to_date(store, monkeypatch):
     add(store)
     store.close()
@@ -109,6 +112,7 @@ def test_an_older_file_is_brought_up_to_date(store, monkeypatch):
     assert Store(store.path).run().complete
 
 
+@pytest.mark.hostility(33)
 def test_a_newer_file_is_refused(store):
     store.close()
     with sqlite3.connect(store.path) as connection:
@@ -117,6 +121,7 @@ def test_a_newer_file_is_refused(store):
         Store(store.path)
 
 
+@pytest.mark.hostility(33)
 @pytest.mark.parametrize("content", [b"this is no history" * 100, b""])
 def test_another_file(tmp_path, content):
     path = tmp_path / "file"
@@ -128,6 +133,7 @@ def test_another_file(tmp_path, content):
         assert Store(path).runs() == []
 
 
+@pytest.mark.hostility(32)
 def test_a_full_disk_is_said_and_loses_nothing_older(store):
     add(store)
     store._connection.execute("PRAGMA max_page_count = 1")  # as many as there are now

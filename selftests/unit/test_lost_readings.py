@@ -42,6 +42,7 @@ def verdicts(transcript: Transcript, command: str) -> dict[str, Verdict]:
     }
 
 
+@pytest.mark.hostility(29)
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_nothing_becomes_certain(path):
     transcript = recording.load(path)

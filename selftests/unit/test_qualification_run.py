@@ -110,6 +110,7 @@ def end_of(crash):
     return None
 
 
+@pytest.mark.hostility(36)
 def test_a_healthy_crash_is_proven_and_fired_once(world):
     crash, host = world()
     assert end_of(crash) is None and end_of(crash) is None
@@ -125,6 +126,7 @@ def test_steps_that_need_a_console_say_so(world):
             crash.reach(step)
 
 
+@pytest.mark.hostility(36)
 @pytest.mark.parametrize(
     ("after", "step", "dead_end"),
     [
@@ -163,6 +165,7 @@ def test_a_log_that_nobody_can_read_is_no_proof_and_no_accusation(world):
     assert not crash.proven and crash.record.concluded
 
 
+@pytest.mark.hostility(37)
 @pytest.mark.parametrize(
     ("why", "words"),
     [
@@ -220,6 +223,7 @@ def test_a_mark_that_is_not_kept_stops_everything(world):
     assert host.fired == []
 
 
+@pytest.mark.hostility(36)
 def test_a_controller_that_dies_after_the_trigger_is_resumed_without_another_crash(world, tmp_path):
     crash, host = world()
     crash.reach(Step.TRIGGER)

@@ -64,6 +64,7 @@ def test_without_a_console_silence_and_a_new_boot_tell():
     assert set(watch.reached) == {Step.DOWN, Step.BACK}
 
 
+@pytest.mark.hostility(36)
 @pytest.mark.parametrize(
     ("story", "dead_end", "within"),
     [
@@ -87,6 +88,7 @@ def test_a_dead_end_is_named_within_its_deadline(story, dead_end, within):
     assert dead_end.remediation in watch.ended.sentence
 
 
+@pytest.mark.hostility(36)
 def test_a_dump_that_stops_growing_is_told_with_its_size():
     watch = watched([(3, None), (30, 10 << 20), (60, 48 << 20)], console=False, place=True)
     assert watch.ended.dead_end is steps.DUMP_STALLED

@@ -32,6 +32,7 @@ class TestProbeUnder:
     def read(self, shell, command, **how):
         return probed(shell, Fact("it", command, str, **how)).readings[command]
 
+    @pytest.mark.hostility(26)
     @pytest.mark.parametrize(
         ("command", "text"),
         [
@@ -99,6 +100,7 @@ def test_a_login_message_before_it_is_skipped():
     assert Transcript.parse(f"Welcome!\n$ not a command\n{HEADER}\n$ true\n[0]\n{END}\n").complete
 
 
+@pytest.mark.hostility(10)
 def test_a_cut_is_noticed_at_every_byte():
     whole = Transcript.of([Reading("cat a", "1\n2", "", 0), Reading("cat b", "", "no", 1)])
     text = whole.render()
@@ -114,6 +116,7 @@ def test_something_else_is_refused(text):
         Transcript.parse(text)
 
 
+@pytest.mark.hostility(29)
 @given(st.binary(max_size=200))
 def test_hostile_bytes_do_no_harm(data):
     transcript = Transcript.parse(HEADER.encode() + b"\n" + data)

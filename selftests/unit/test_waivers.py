@@ -29,6 +29,7 @@ def entries(tmp_path, *texts):
     return found
 
 
+@pytest.mark.hostility(24)
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -62,6 +63,7 @@ def test_what_is_refused(tmp_path, content, sentence):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.hostility(24)
 def test_a_year_ahead_and_a_byte_order_mark_are_accepted(tmp_path):
     assert entries(tmp_path, b"\xef\xbb\xbf" + text(expires="2029-03-01").encode())[0].waiver.expires == date(2029, 3, 1)
 
@@ -90,6 +92,7 @@ def test_which_findings_are_covered(tmp_path, host, verdict, day, covered):
     assert (waivers.of(found(host, verdict), HOSTS.get(host, ())) is not None) is covered
 
 
+@pytest.mark.hostility(24)
 @pytest.mark.parametrize(
     ("ends_in", "findings", "standing"),
     [
