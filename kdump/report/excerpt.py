@@ -53,22 +53,34 @@ def excerpts(readings: Sequence[Reading], budget: int, lines: int = LINES) -> It
 def _excerpt(reading: Reading, share: int, lines: int) -> Excerpt:
     command = _clip(reading.command, COLUMNS)
     errors, _ = _shorten(reading.errors, share // 4 + 120, 8)
-    output, left_out = _shorten(reading.text, max(share - len(command) - len(errors), 120), lines)
+    output, left_out = _shorten(
+        reading.text, max(share - len(command) - len(errors), 120), lines, comments=reading.command.startswith("cat /etc/")
+    )
     return Excerpt(command, output, errors, reading.status, left_out)
 
 
-def _shorten(text: str, share: int, lines: int) -> tuple[str, int]:
+def _shorten(text: str, share: int, lines: int, *, comments: bool = False) -> tuple[str, int]:
+    """Comments go first: the settings of a file that distributions explain at length stand anywhere in it."""
     whole = text.split("\n") if text else []
-    if len(whole) <= lines:
-        rows = [_clip(line, COLUMNS) for line in whole]
-        if sum(map(len, rows)) + len(rows) <= share:
-            return "\n".join(rows), 0
-    head = _fit(whole[: max(int(lines * _HEAD), 1)], share * _HEAD)
-    rest = whole[len(head) :][-max(lines - len(head), 1) :]
+    if (rows := _whole(whole, share, lines)) is not None:
+        return "\n".join(rows), 0
+    said = [line for line in whole if line and not line.lstrip().startswith("#")] if comments else whole
+    left_out = len(whole) - len(said)
+    if left_out and (rows := _whole(said, share, lines - 1)) is not None:
+        return "\n".join([f"… {left_out} lines without a setting left out …", *rows]), left_out
+    head = _fit(said[: max(int(lines * _HEAD), 1)], share * _HEAD)
+    rest = said[len(head) :][-max(lines - len(head), 1) :]
     tail = _fit(rest[::-1], share * (1 - _HEAD))[::-1]
     left_out = len(whole) - len(head) - len(tail)
     middle = [f"… {left_out} line{'s' if left_out != 1 else ''} left out …"] if left_out else []
     return "\n".join([*head, *middle, *tail]), left_out
+
+
+def _whole(text: list[str], share: int, lines: int) -> list[str] | None:
+    if len(text) > lines:
+        return None
+    rows = [_clip(line, COLUMNS) for line in text]
+    return rows if sum(map(len, rows)) + len(rows) <= share else None
 
 
 def _fit(lines: Sequence[str], size: float) -> list[str]:

@@ -28,6 +28,12 @@ def test_long_output_keeps_head_and_tail_and_says_what_is_missing():
     assert made.left_out == 1000 - (len(lines) - 1)
 
 
+def test_comments_of_a_configuration_go_first():
+    text = "\n".join([*(f"# word {number}" for number in range(60)), "USE_KDUMP=1", "", *("#",) * 60])
+    made = next(excerpts([Reading("cat /etc/default/kdump-tools", text, "", 0)], 8192))
+    assert made.output.split("\n") == ["… 121 lines without a setting left out …", "USE_KDUMP=1"]
+
+
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=6), st.integers(200, 5000))
 def test_size_is_bounded(texts, budget):
     readings = [Reading("cat FILE", text * 20, text, 0) for text in texts]
