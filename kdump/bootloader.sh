@@ -22,19 +22,16 @@ boot_configuration() {
     done
     for file in /boot/grub/grub.cfg /boot/grub2/grub.cfg /boot/efi/EFI/*/grub.cfg; do
         [ -e "$file" ] || continue
-        lines=$(cat "$file") || return
-        echo "== $file"
-        printf '%s\n' "$lines" |
-            grep -E '^[[:space:]]*((menuentry|submenu|function|linux|linux16|linuxefi|linuxefi64|set|blscfg|blsuki|configfile)([[:space:]]|$)|\})' |
-            head -n 3000
+        lines=$(grep -m 3000 -E '^[[:space:]]*((menuentry|submenu|function|linux|linux16|linuxefi|linuxefi64|set|blscfg|blsuki|configfile)([[:space:]]|$)|\})' "$file") ||
+            [ $? -eq 1 ] || return
+        printf '== %s\n%s\n' "$file" "$lines"
     done
     for file in /boot/grub/grubenv /boot/grub2/grubenv /boot/efi/EFI/*/grubenv \
         /boot/loader/loader.conf /boot/efi/loader/loader.conf /efi/loader/loader.conf \
         /boot/loader/entries/*.conf /boot/efi/loader/entries/*.conf /efi/loader/entries/*.conf; do
         [ -e "$file" ] || continue
-        lines=$(cat "$file") || return
-        echo "== $file"
-        printf '%s\n' "$lines" | grep -v '^#' | head -n 60
+        lines=$(grep -m 60 -v '^#' "$file") || [ $? -eq 1 ] || return
+        printf '== %s\n%s\n' "$file" "$lines"
     done
     for file in /boot/extlinux/extlinux.conf /boot/efi/EFI/Linux/*.efi /efi/EFI/Linux/*.efi; do
         [ ! -e "$file" ] || echo "== $file"

@@ -1,12 +1,37 @@
 # POSIX sh. What the capture kernel is and what its initramfs holds. Nothing is unpacked to disk: images are read as
 # streams, except for a squash image inside one, for which dracut's own lsinitrd is asked.
 
-# setting NAME FILE: the last assignment of a shell variable in a file of settings, without running that file.
+# assignments FILE: its lines that assign to a shell variable, "NAME=…", without running that file.
+assignments() {
+    sed -n -e 's/^[[:space:]]*//' -e 's/^export[[:space:]]*//' -e '/^[A-Za-z_][A-Za-z0-9_]*=/p' "$1"
+}
+
+# setting NAME FILE: the last assignment of a shell variable in a file of settings.
 setting() {
     [ -e "$2" ] || return 0
-    sed -n -e "s/^[[:space:]]*\\(export[[:space:]]*\\)\\{0,1\\}$1=//" -e 't found' -e '$!d' -e 'g' -e 'b last' -e ': found' -e h -e '$!d' -e ': last' \
-        -e 's/[[:space:]]#.*//' -e "s/^[\"']//" -e "s/[\"'[:space:]]*\$//" -e '/./p' "$2"
+    lines=$known_settings
+    if [ "$2" != "$known_settings_of" ]; then lines=$(assignments "$2") || return; fi
+    set -f
+    # shellcheck disable=SC2154  # probe.sh sets it, and blank
+    IFS=$line_break
+    value=
+    for line in $lines; do
+        case $line in "$1="*) value=${line#*=} ;; esac
+    done
+    unset IFS
+    set +f
+    value=${value%%["$blank"]#*}
+    value=${value#[\"\']}
+    while :; do
+        case $value in
+        *[\"\'"$blank"]) value=${value%?} ;;
+        *) break ;;
+        esac
+    done
+    [ -z "$value" ] || printf '%s\n' "$value"
 }
+
+known_settings_of='' known_settings=''
 
 # work_out_once: what many readings need to know, so that not each of them works it out. Empty where that fails: then
 # each says why.
@@ -14,6 +39,11 @@ setting() {
 work_out_once() {
     # in a process below this one: there the guard can end it
     known=$(
+        for file in /etc/default/kdump-tools /etc/sysconfig/kdump; do
+            [ -e "$file" ] || continue
+            if known_settings=$(assignments "$file"); then known_settings_of=$file; fi
+            break
+        done
         known_release=$(capture_release) || known_release=
         known_image_path=$(capture_image_path) || known_image_path=
         known_vmcoreinfo=$(kcore_vmcoreinfo) || known_vmcoreinfo=
@@ -22,8 +52,11 @@ work_out_once() {
         *find:* | *sed:* | *stat:*) known_dump_files= ;; # something was said on stderr
         esac
         # shellcheck disable=SC2154  # the script that this is part of sets it
-        printf "%s$mark" "$known_release" "$known_image_path" "$known_vmcoreinfo" "$known_dump_files"
+        printf "%s$mark" "$known_settings_of" "$known_settings" "$known_release" "$known_image_path" "$known_vmcoreinfo" \
+            "$known_dump_files"
     )
+    known_settings_of=${known%%"$mark"*} known=${known#*"$mark"}
+    known_settings=${known%%"$mark"*} known=${known#*"$mark"}
     known_release=${known%%"$mark"*} known=${known#*"$mark"}
     known_image_path=${known%%"$mark"*} known=${known#*"$mark"}
     known_vmcoreinfo=${known%%"$mark"*} known=${known#*"$mark"}
@@ -209,9 +242,13 @@ listing_filter='
 listing_wanted='[.]ko([.](xz|gz|zst))?$|(-|squash/)root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|lftp|mount[.]nfs4?|mount[.]cifs|cryptsetup|systemd-cryptsetup|lvm|multipathd?|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab|resolv[.]conf|hosts$|ssh/ssh_known)|root/[.]ssh/'
 
 list_segment() {
-    listing=$({ on_one_cpu; unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet; echo "status $?"; } |
-        awk -v kind=file -v page="$(getconf PAGESIZE || echo 4096)" -v wanted="$listing_wanted" "$listing_filter")
-    status=$?
+    for pieces in '-C 65536' ''; do # GNU cpio reads 512 bytes at a time unless it is told; busybox's cannot be told
+        # shellcheck disable=SC2086  # its words are meant
+        listing=$({ on_one_cpu; unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet $pieces; echo "status $?"; } |
+            awk -v kind=file -v page="$(getconf PAGESIZE || echo 4096)" -v wanted="$listing_wanted" "$listing_filter")
+        status=$?
+        [ "$status" -eq 1 ] || break
+    done
     printf '%s' "${listing%next *}"
     case $3 in
     30373037*) next=$(($2 + ${listing##*next })) ;;

@@ -50,12 +50,13 @@ dump_folder() {
 # dumps_elsewhere: where dumps go over the network, or to a device without a file system; nothing where they do not.
 dumps_elsewhere() {
     if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
-        kdump_conf 'nfs4?|ssh|raw|virtiofs'
+        places=$(kdump_conf 'nfs4?|ssh|raw|virtiofs')
     elif [ -e /usr/sbin/kdump-config ]; then
-        for name in NFS SSH FTP; do setting "$name" /etc/default/kdump-tools; done
+        places=$(for name in NFS SSH FTP; do setting "$name" /etc/default/kdump-tools; done)
     else
-        setting KDUMP_SAVEDIR /etc/sysconfig/kdump | grep '://' | grep -v '^file://' | sed 's,://[^/]*@,://,'
-    fi | sed -n 's/^./elsewhere &/p'
+        places=$(setting KDUMP_SAVEDIR /etc/sysconfig/kdump | grep '://' | grep -v '^file://' | sed 's,://[^/]*@,://,')
+    fi
+    [ -z "$places" ] || printf '%s\n' "$places" | sed 's/^/elsewhere /'
 }
 
 # dump_files: what lies in the folder that is configured and in /var/crash, where dumps were saved before that was
@@ -72,8 +73,6 @@ dump_files() {
         printf '%s\n' "$known_dump_files"
         return
     fi
-    line_break='
-'
     dumps_elsewhere
     if ! configured=$(dump_folder 2>&1); then
         case $configured in
@@ -103,6 +102,7 @@ dump_files() {
         [ -n "$real" ] && [ "$real" = "$searched" ] && continue
         searched=$real
         printf 'folder %s\n' "$place"
+        # shellcheck disable=SC2154  # probe.sh sets it
         limit 8 find -L "$place" -maxdepth 3 \
             \( -name 'vmcore*' -o -name 'dump.*' -o -name 'dump-*' -o -name dmesg -o -name 'dmesg[.-]*' \
             -o -name kexec-dmesg.log -o -name README.txt -o -name kdump_status.log \) \

@@ -35,7 +35,8 @@ class Fact(Generic[T]):
     ``absent``: the value when the command says "No such file or directory" (or a :class:`NoValue` to raise);
     without it, absence cannot be interpreted and the fact could not be determined. ``tool_missing``: likewise for
     a command that is not installed. ``statuses``: exit statuses that are answers where nothing was complained of (grep's 1 is).
-    ``root``: an ordinary user cannot see the true value. ``slow``: runs beside the others in the probe.
+    ``root``: an ordinary user cannot see the true value. ``slow``: runs beside the others in the probe; a number
+    says how many times as long it takes as other slow ones.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Fact(Generic[T]):
     tool_missing: T | NoValue = _UNSET
     statuses: Collection[int] = (0,)
     root: bool = False
-    slow: bool = False
+    slow: float = False
 
     @property
     def of_a_kernel(self) -> bool:

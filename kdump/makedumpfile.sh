@@ -8,14 +8,17 @@ makedumpfile_reads() {
 # makedumpfile_traits KEY…: its version, and which of these keys of VMCOREINFO it reads, each with the equals sign.
 makedumpfile_traits() {
     program=$(command -v makedumpfile || echo /usr/sbin/makedumpfile)
-    said=$(limit 5 "$program" -v 2>&1) || {
+    said=$(exec "$program" -v 2>&1) || {
         status=$?
         echo "$said" >&2
         return "$status"
     }
-    printf '%s\n' "$said" | head -n 1
+    printf '%s\n' "${said%%"$line_break"*}"
+    words=
+    for key; do words=$words${words:+$line_break}$key=; done
+    words=$(exec grep -aoF -e "$words" "$program") || [ $? -eq 1 ] || return
     for key; do
-        grep -aqF "$key=" "$program" && echo "$key="
+        case $line_break$words$line_break in *"$line_break$key=$line_break"*) echo "$key=" ;; esac
     done
     return 0
 }

@@ -7,6 +7,10 @@ network_dump_target() {
         place=$(kdump_conf 'nfs4?|ssh') || return
         [ -n "$place" ] || place=$(kdump_conf dracut_args | sed -n -E "s/.*--mount[= ][\"']?([^ ]+) +[^ ]+ +nfs.*/\1/p")
     else
+        case ${known_dump_files-} in
+        '' | *'elsewhere '*) ;;
+        *) return 0 ;;
+        esac
         place=$(dumps_elsewhere | sed -n -e 's/^elsewhere //' -e 's,^[a-z]*://,,' -e '$p')
     fi
     [ -z "$place" ] || echo "$place"
@@ -20,6 +24,7 @@ network_path() {
     if [ -z "$target" ]; then
         # a folder of this host may itself lie on the network
         folder=$(dump_folder) || return
+        grep -qE '^[^ ]+ [^ ]+ (autofs|nfs4?|cifs|smb3) ' /proc/mounts || [ $? -gt 1 ] || return 0
         settle "$folder" || return
         # shellcheck disable=SC2154  # settle sets it
         target=$(limit 5 findmnt -n -o FSTYPE,SOURCE -T "$path" | tail -n 1 | sed -n -E 's,^(nfs4?|cifs|smb3) +,,p')

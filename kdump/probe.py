@@ -11,7 +11,7 @@ import argparse
 import re
 import secrets
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,24 @@ from .transcript import END, HEADER
 
 SECONDS = 20
 """For all readings of a probe together: some of them may hang."""
-# Readings of small text files; kdump/probe.sh has one function for all of them.
-_FILES = re.compile(r"cat /[\w./-]+|first_of( /[\w./-]+)+")
-# Slow readings run beside the fast ones: their pipe holds what they print until the fast ones are through.
+_FILE = r"(?P<file>/[\w./-]+)"
+# Readings of small text files, for all of which kdump/probe.sh has one function. Expressions that every awk reads as
+# grep does; those with classes and braces old ones do not.
+_FILES = [
+    (re.compile(rf"cat {_FILE}"), ""),
+    (re.compile(r"first_of(?P<file>( /[\w./-]+)+)"), ""),
+    (re.compile(rf"cut -d ' ' -f 1,2 {_FILE}( \| head -n 2000)?"), "columns"),
+    (re.compile(rf"grep -m 1 '?(?P<words>[\w ^$]+?)'? {_FILE}"), "first "),
+    (re.compile(rf"grep -e (?P<words>\w+) {_FILE}"), "pattern "),
+    (re.compile(rf"grep -h?E '(?P<words>[\w ^$:()|]+)' {_FILE}"), "pattern "),
+    (re.compile(rf"grep -h?E '[^']+' {_FILE}"), "itself"),
+]
+# One program and its arguments, without anything that a shell would do.
+_PLAIN = re.compile(r"(id|od|ls|grep|getconf|cut) ([\w./:,+= -]|'[^']*')+")
+_LIMITED = re.compile(r"limit \d+ ([\w./:,+= -]|'[^']*')+")
+LANES = 3
+"""For slow readings; they run beside the fast ones, and each other's pipes hold what they print until those before them
+are through."""
 _SCRIPT = """\
 # Reads what the kdump acceptance suite needs to know. Read-only. Run as root (or with sudo) to let it see everything.
 mark={mark} seconds={seconds} kernel_root={root} vmlinux_given={vmlinux}
@@ -31,14 +46,7 @@ export LC_ALL PATH
 unset LANGUAGE LANG IFS CDPATH ENV BASH_ENV
 umask 077
 {library}
-slow() {{
-exec 3>&1
-{slow}
-}}
-fast() {{
-exec 3>&1
-{fast}
-}}
+{lanes}
 main() {{
 printf '%s{header}\\n' "$mark"
 printf '%s# taken: %s\\n' "$mark" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
@@ -48,7 +56,7 @@ until=$((${{up%.*}} + seconds))
 guard >/dev/null &
 guard=$!
 work_out_once
-slow | {{ fast; cat; }}
+{pipeline}
 printf '%s{end}\\n' "$mark"
 kill "$guard"
 }}
@@ -77,28 +85,47 @@ def script(
     ``vmlinux``: files of the host that are debuginfo, besides those that packages install.
     ``more``: shell functions besides the library's.
     """
-    wanted = dict.fromkeys([UID], False)
+    wanted: dict[str, float] = {UID: 0}
     for fact in facts:
-        wanted[fact.command] = wanted.get(fact.command, False) or fact.slow
-    lanes = {lane: _readings([command for command, slow in wanted.items() if slow is lane]) for lane in (True, False)}
+        wanted[fact.command] = max(wanted.get(fact.command, 0), fact.slow)
+    lanes = _lanes(wanted)
     return _SCRIPT.format(
         mark=mark or f"{secrets.token_hex(8)}:",
         seconds=round(seconds),
         root=shlex.quote(kernel_root),
         vmlinux=shlex.quote("\n".join(vmlinux)),
         library=library() + more,
-        slow=lanes[True],
-        fast=lanes[False],
+        lanes="\n".join(f"lane_{number}() {{\nexec 3>&1\n{_readings(lane)}\n}}" for number, lane in enumerate(lanes)),
+        pipeline=" | ".join(f"{{ lane_{number}; exec cat; }}" if number else "lane_0" for number in range(len(lanes))),
         header=HEADER,
         end=END,
     )
 
 
+def _lanes(wanted: Mapping[str, float]) -> list[list[str]]:
+    """The commands of each lane: the slow ones so that no lane takes longer than it must, then the fast ones."""
+    lanes: list[list[str]] = [[] for _ in range(LANES)]
+    taken = [0.0] * LANES
+    for command in sorted(wanted, key=lambda command: -wanted[command]):
+        if wanted[command]:
+            shortest = taken.index(min(taken))
+            lanes[shortest].append(command)
+            taken[shortest] += wanted[command]
+    return [*(lane for lane in lanes if lane), [command for command, slow in wanted.items() if not slow]]
+
+
 def _readings(commands: list[str]) -> str:
-    files = [command for command in commands if _FILES.fullmatch(command)]
-    lines = [f"reading {shlex.quote(command)}" for command in commands if command not in files]
+    lines, files = [], []
+    for command in commands:
+        found = next(((match, kept) for form, kept in _FILES if (match := form.fullmatch(command))), None)
+        if found is None:
+            before = "exec" if _PLAIN.fullmatch(command) else "in_place=exec;" if _LIMITED.fullmatch(command) else ""
+            lines.append(shlex.join(["reading", command, *filter(None, [before])]))
+        else:
+            match, kept = found
+            files += [command, match["file"].strip(), kept + match.groupdict().get("words", "")]
     if files:
-        lines.append(f"file_readings {' '.join(map(shlex.quote, files))}")
+        lines.append(shlex.join(["file_readings", *files]))
     return "\n".join(lines) or ":"
 
 

@@ -2,12 +2,16 @@
 # The whole script is parsed before anything runs (main is called on the last line), so a connection that breaks
 # while it is being sent runs nothing.
 
+# shellcheck disable=SC2034  # the library's other files use them
+line_break='
+' blank=' 	'
+
 # limit SECONDS COMMAND…: 124 when it had to be stopped. timeout(1) is missing on some minimal hosts.
 limit() {
     seconds=$1
     shift
     if command -v timeout >/dev/null 2>&1; then
-        timeout -k 1 "$seconds" "$@"
+        ${in_place-} timeout -k 1 "$seconds" "$@"
         return
     fi
     { "$@" <&4 & } 4<&0 # a job in the background would read from /dev/null
@@ -49,8 +53,17 @@ guard() {
     [ -z "$late" ] || kill -9 $late
 }
 
-# reading COMMAND: run one command and frame what it printed. stdout is streamed, stderr and status follow it. Where no
-# time is left it is not run.
+# uname: the running kernel's release without a process.
+uname() {
+    if [ "$*" = -r ] && read -r running_release </proc/sys/kernel/osrelease; then
+        printf '%s\n' "$running_release"
+    else
+        command uname "$@"
+    fi
+}
+
+# reading COMMAND [BEFORE]: run one command and frame what it printed. stdout is streamed, stderr and status follow it.
+# Where no time is left it is not run. BEFORE stands before it: "exec" for a plain program, which saves a process.
 reading() {
     # shellcheck disable=SC2154  # the script that this is part of sets it
     printf '%s$ %s\n' "$mark" "$1"
@@ -61,64 +74,80 @@ reading() {
     fi
     rest=$(
         exec 2>&1 >&3 </dev/null
-        eval "$1"
+        eval "${2-} $1"
     )
     status=$?
     set -f
-    IFS='
-'
+    IFS=$line_break
     for line in $rest; do printf '%s! %s\n' "$mark" "$line"; done
     unset IFS
     set +f
     printf '%s[%s]\n' "$mark" "$status"
 }
 
-# file_readings COMMAND…: the same for many "cat FILE" and "first_of FILE…" of small text files, by two processes for all
-# of them: to start a process is what costs most on an emulated machine. What these two cannot answer, reading does.
+# file_readings [COMMAND FILE KEPT]…: the same for readings of small text files, by two processes for all of them: to start
+# a process is what costs most on an emulated machine. FILE: what COMMAND reads; of several, the first that exists.
+# KEPT: nothing for all of it; "pattern EXPRESSION" for the lines that match, "first EXPRESSION" for the first of these,
+# "columns" for the first two columns; "itself" where only COMMAND can tell. What these two processes cannot answer, reading does.
 file_readings() {
-    complaints='' line_break='
-'
-    for command; do
-        shift
-        file=${command##* }
-        case $command in
-        first_of*)
-            for candidate in ${command#first_of }; do
-                [ ! -e "$candidate" ] || { file=$candidate && break; }
-            done
-            ;;
-        esac
-        set -- "$@" "$command" "$file"
+    count=$#
+    while [ "$count" -gt 0 ]; do
+        count=$((count - 3))
+        file=$2
+        for candidate in $2; do
+            [ ! -e "$candidate" ] || { file=$candidate && break; }
+        done
+        set -- "$@" "$1" "${file##* }" "$3"
+        shift 3
     done
     # shellcheck disable=SC2016  # awk's own
-    texts=$(awk -v mark="$mark" 'BEGIN {
-        for (i = 1; i < ARGC; i += 2) {
-            text = ""
-            while ((got = (getline line < ARGV[i + 1])) > 0) text = text line "\n"
-            close(ARGV[i + 1])
-            if (got == 0) print mark "$ " ARGV[i] "\n" text mark "[0]"
-            else left = left " " ARGV[i + 1]
+    texts=$(exec awk -v mark="$mark" 'BEGIN {
+        for (i = 1; i < ARGC; i += 3) {
+            file = ARGV[i + 1]; kept = ARGV[i + 2]; text = ""; found = 0; got = -1
+            most = kept ~ /^first / ? 1 : kept == "columns" ? 2000 : 1e9; wanted = kept
+            sub(/^[a-z]+ /, "", wanted)
+            if (kept != "itself") while (found < most && (got = (getline line < file)) > 0) {
+                if (kept == "columns") { split(line, word, " "); line = word[1] " " word[2] }
+                else if (kept != "" && line !~ wanted) continue
+                text = text line "\n"
+                found++
+            }
+            close(file)
+            if (got >= 0) print mark "$ " ARGV[i] "\n" text mark "[" (kept ~ / / && !found ? 1 : 0) "]"
+            else left = left " " i
         }
         print mark left " "
     }' "$@") || texts=
     left=${texts##*"$mark"}
     printf %s "${texts%"$mark"*}"
+    number=1 missing='' complaints=''
+    for word; do
+        # every third word is a file, and the number before it is its reading's
+        case $((number % 3)) in 2) case $left in *" $((number - 1)) "*) [ -e "$word" ] || missing="$missing $word" ;; esac ;; esac
+        number=$((number + 1))
+    done
     # shellcheck disable=SC2086  # its words are meant
-    [ -z "${left# }" ] || complaints=$(cat $left 2>&1)
+    [ -z "$missing" ] || complaints=$(exec cat $missing 2>&1)
+    number=1
     while [ $# -gt 0 ]; do
         case ${texts:+"$left"} in
-        '' | *" $2 "*)
+        '' | *" $number "*)
             complaint=${complaints%%"$line_break"*}
             case $complaint in
             cat:*"$2"*': No such file or directory')
-                printf '%s$ %s\n%s! %s\n%s[1]\n' "$mark" "$1" "$mark" "$complaint" "$mark"
+                case $1 in
+                grep\ *) printf '%s$ %s\n%s! grep%s\n%s[2]\n' "$mark" "$1" "$mark" "${complaint#cat}" "$mark" ;;
+                cut\ *) printf '%s$ %s\n%s! cut%s\n%s[1]\n' "$mark" "$1" "$mark" "${complaint#cat}" "$mark" ;;
+                *) printf '%s$ %s\n%s! %s\n%s[1]\n' "$mark" "$1" "$mark" "$complaint" "$mark" ;;
+                esac
                 complaints=${complaints#*"$line_break"}
                 ;;
             *) reading "$1" ;;
             esac
             ;;
         esac
-        shift 2
+        number=$((number + 3))
+        shift 3
     done
 }
 

@@ -7,6 +7,13 @@ crash_size() {
         echo "/sys is not mounted" >&2
         return 65
     fi
+    for file in /sys/kernel/kexec/crash_size /sys/kernel/kexec_crash_size; do
+        if [ -e "$file" ]; then
+            # the answer at once, nearly always
+            ! read -r size <"$file" || { echo "$size" && return; }
+            break
+        fi
+    done
     for _ in 1 2 3 4; do
         size=$(first_of /sys/kernel/kexec/crash_size /sys/kernel/kexec_crash_size 2>&1) && status=0 || status=$?
         case $size in
@@ -20,7 +27,7 @@ crash_size() {
 
 # crashkernel_log: what the kernel logged about crashkernel= at boot, if that is still in its ring buffer.
 crashkernel_log() {
-    log=$(limit 5 dmesg 2>&1) && status=0 || status=$?
+    log=$(exec dmesg 2>&1) && status=0 || status=$?
     if [ "$status" -ne 0 ]; then
         echo "$log" | tail -n 1 >&2
         return "$status"

@@ -61,11 +61,14 @@ storage_of() {
 }
 
 layer_of() {
-    layer=$(readlink -f "$1")
+    layer=$(cd -P "$1" && pwd)
     mapper=
     [ ! -e "$layer/dm/name" ] || mapper=" $(cat "$layer/dm/name")"
-    printf 'layer %s %s%s\n' "${layer##*/}" \
-        "$(cat "$layer/dm/uuid" 2>/dev/null || cat "$layer/md/level" 2>/dev/null || echo -)" "$mapper"
+    identifier=
+    if [ -e "$layer/dm" ] || [ -e "$layer/md" ]; then
+        identifier=$(cat "$layer/dm/uuid" 2>/dev/null || cat "$layer/md/level" 2>/dev/null)
+    fi
+    printf 'layer %s %s%s\n' "${layer##*/}" "${identifier:--}" "$mapper"
     if [ -e "$layer/partition" ]; then
         layer_of "${layer%/*}"
         return
@@ -100,9 +103,10 @@ drivers_above() {
     driven=
     while [ "${#layer}" -gt 12 ]; do
         if [ -e "$layer/driver" ]; then
-            module=-
-            [ ! -e "$layer/driver/module" ] || module=$(basename "$(readlink -f "$layer/driver/module")")
-            printf 'driver %s %s\n' "$(basename "$(readlink -f "$layer/driver")")" "$module"
+            module=/-
+            [ ! -e "$layer/driver/module" ] || module=$(cd -P "$layer/driver/module" && pwd)
+            driver=$(cd -P "$layer/driver" && pwd)
+            printf 'driver %s %s\n' "${driver##*/}" "${module##*/}"
             driven=1
         fi
         layer=${layer%/*}

@@ -9,12 +9,13 @@
 #     @0 4b44554d5020202006000000…
 #     @4096 0000100001000000…
 
-# ev_words OFFSET LENGTH: the bytes there, as hexadecimal words. od seeks, except in what $ev_inside decompresses.
+# ev_words OFFSET LENGTH: the bytes there, as hexadecimal words. od seeks, except in what $ev_inside decompresses. For
+# $(ev_words …) alone: it ends the process that it runs in.
 ev_words() {
     if [ -n "$ev_inside" ]; then
         "$ev_inside" -dc <"$ev_file" 2>/dev/null | od -An -v -tx1 -j "$1" -N "$2" 2>/dev/null
     else
-        od -An -v -tx1 -j "$1" -N "$2" <"$ev_file" 2>/dev/null
+        exec od -An -v -tx1 -j "$1" -N "$2" <"$ev_file" 2>/dev/null
     fi
 }
 
@@ -22,7 +23,9 @@ ev_words() {
 ev_hex() {
     # shellcheck disable=SC2046  # the words are meant
     set -- $(ev_words "$1" "$2")
-    ev_raw=$(printf '%s' "$@")
+    IFS=
+    ev_raw=$*
+    unset IFS
 }
 
 # ev_put OFFSET LENGTH: print the bytes there, unless there are none or too much has been printed; ev_raw is then empty.
@@ -63,7 +66,7 @@ ev_value() {
 
 # vmcore_evidence FILE…: each dump, as long as there is time.
 vmcore_evidence() {
-    ev_until=$(($(date +%s) + 20))
+    ev_until=$(($(date +%s) + 12)) # of the 20 s of the whole probe
     for ev_file in "$@"; do
         ev_begin || continue
         ev_now=$(date +%s)

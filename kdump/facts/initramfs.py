@@ -21,7 +21,7 @@ def lines(text: str) -> tuple[str, ...]:
 
 capture_release = fact("capture_release", "capture_release", release)
 initramfs_image = fact("initramfs_image", "capture_image", Image.parse, absent=_NO_IMAGE)
-initramfs = fact("initramfs", "capture_image_listing", Initramfs.parse, absent=_NO_IMAGE, slow=True)
+initramfs = fact("initramfs", "capture_image_listing", Initramfs.parse, absent=_NO_IMAGE, slow=8)
 # Not told apart: build-parameter.txt is one line of dracut's arguments, kdump.conf and cmdline.d differ in their words.
 initramfs_texts = fact("initramfs_texts", "capture_image_texts", lines, absent=_NO_IMAGE, slow=True)
 

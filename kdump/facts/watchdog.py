@@ -151,7 +151,7 @@ def runtime_watchdog(text: str) -> float | None:
     return seconds(value) or None
 
 
-watchdogs = fact("watchdogs", "watchdogs", core_watchdogs, slow=True)
+watchdogs = fact("watchdogs", "watchdogs", core_watchdogs, slow=5)
 bmc_watchdog = fact("bmc_watchdog", "bmc_watchdog", bmc, root=True, slow=True)
 systemd_watchdog = fact(
     "systemd_watchdog",

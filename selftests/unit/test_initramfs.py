@@ -104,6 +104,24 @@ def test_no_image_at_all_is_said() -> None:
         known.get("initramfs_image")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A=1\nB=9\n A=2\t# the last one counts", "2"),
+        ('export A="x #y  z"  ', "x"),
+        ("A='root=/dev/vda -s'", "root=/dev/vda -s"),
+        ("A=a#b*\n", "a#b*"),
+        ("A=1\nA=", ""),
+        ("#A=1\nAA=1\nB=A=1", ""),
+    ],
+)
+def test_a_setting_is_the_last_assignment(tmp_path: Path, text: str, value: str) -> None:
+    (tmp_path / "settings").write_text(text)
+    shell = f"{library()}\nsetting A {tmp_path}/settings"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == (f"{value}\n" if value else "")
+
+
 RUNNING = CommandLine.parse("BOOT_IMAGE=/vmlinuz root=/dev/vda ro quiet crashkernel=512M hugepages=64 console=ttyS0")
 
 

@@ -58,16 +58,39 @@ class TestProbeUnder:
         os.mkfifo(tmp_path / "nobody-writes")
         commands = {
             "echo seen": 0,
+            "echo slowly": 0,
             f"read -r line <{tmp_path}/nobody-writes": 137,  # the shell itself hangs
             "sh -c 'trap \"\" TERM; sleep 30; :'": 137,  # and a command, with a child
             "echo too late": 124,
         }
         started = time.monotonic()
-        facts = [Fact(command, command, str, slow=command.startswith("read")) for command in commands]
+        facts = [Fact(command, command, str, slow=command.startswith(("read", "echo s"))) for command in commands]
         transcript = probed(shell, *facts, seconds=3)  # a busy machine takes more than one to begin
         assert time.monotonic() - started < 10
         assert transcript.complete
         assert {command: transcript.readings[command].status for command in commands} == commands
+
+    def test_readings_without_a_process_of_their_own_say_what_the_command_says(self, shell, tmp_path):
+        (tmp_path / "text").write_text("# words\n\npath /var/crash\nMemTotal: 1 kB\nMemFree: 2 kB\nlast _stext")
+        text, missing = tmp_path / "text", tmp_path / "missing"
+        commands = [
+            "grep -hE '^[[:space:]]*path[[:space:]]' {}",
+            "grep -E '^(Mem(Total|Free)|Cached):' {}",
+            "grep -m 1 '^MemF' {}",
+            "grep -e nothing {}",
+            "grep -m 1 ' _stext$' {}",
+            "cut -d ' ' -f 1,2 {}",
+            "cat {}",
+            "first_of /nowhere {}",
+            "od -An -v -tx1 {}",
+        ]
+        facts = [Fact(command, command, str) for form in commands for command in map(form.format, (text, missing))]
+        transcript = probed(shell, *facts)
+        for command, read in transcript.readings.items():
+            alone = ["env", "LC_ALL=C", "sh", "-c", command.replace("first_of /nowhere", "cat")]
+            done = subprocess.run(alone, capture_output=True, text=True, check=False)
+            words = done.stdout.replace("\n \n", "\n\n").rstrip("\n"), done.stderr.strip("\n"), done.returncode
+            assert (read.text.replace("\n \n", "\n\n"), read.errors, read.status) == words, command
 
     def test_commands_get_no_input(self, shell):
         assert self.read(shell, "cat").text == ""
