@@ -31,7 +31,8 @@ from .transcript import Transcript, sanitise
 from .verdict import CouldNotDetermine
 
 FORKS = 512  # at most; how many it really are depends on how busy the controller is
-PROBE_DEADLINE = 60.0  # s; the probe ends itself after 20 s (kdump/probe.py), the rest is for slow machines
+PROBE_DEADLINE = 60.0  # s; what hangs is ended after 20 s by the probe itself (kdump/probe.py), the rest is for slow machines
+_TO_SAY_SO = 5.0  # s before that, a probe that is not through says what it has
 PROBE_CAP = 4 * MIB
 
 
@@ -177,7 +178,7 @@ class Audit:
         dumps = about_dumps.AboutDumps(self._config)
         wanted = dict.fromkeys(name for item in session.items for name in getattr(item, "fixturenames", ()))
         self._gatherer = Gatherer(
-            script(self._kernels.facts_of_hosts(wanted), vmlinux=dumps.vmlinux.paths),
+            script(self._kernels.facts_of_hosts(wanted), vmlinux=dumps.vmlinux.paths, most=option.probe_timeout - _TO_SAY_SO),
             forks=self._forks(),
             deadline=option.probe_timeout,
             cap=PROBE_CAP,

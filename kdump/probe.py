@@ -19,7 +19,9 @@ from .fact import UID, Fact, kernel_release
 from .transcript import END, HEADER
 
 SECONDS = 20
-"""For all readings of a probe together: some of them may hang."""
+"""For all readings of a probe together, some of which may hang."""
+MOST = 55
+"""Seconds that a slow machine is given; its transcript is waited for 60 s (kdump/plugin.py)."""
 _FILE = r"(?P<file>/[\w./-]+)"
 # Readings of small text files, for all of which kdump/probe.sh has one function. Expressions that every awk reads as
 # grep does; those with classes and braces old ones do not.
@@ -35,12 +37,11 @@ _FILES = [
 # One program and its arguments, without anything that a shell would do.
 _PLAIN = re.compile(r"(id|od|ls|grep|getconf|cut) ([\w./:,+= -]|'[^']*')+")
 _LIMITED = re.compile(r"limit \d+ ([\w./:,+= -]|'[^']*')+")
-LANES = 3
-"""For slow readings; they run beside the fast ones, and each other's pipes hold what they print until those before them
-are through."""
+LANES = 4
+"""Readings run one beside the other in so many lanes, whose pipes hold what they print until those after them are through."""
 _SCRIPT = """\
 # Reads what the kdump acceptance suite needs to know. Read-only. Run as root (or with sudo) to let it see everything.
-mark={mark} seconds={seconds} kernel_root={root} vmlinux_given={vmlinux}
+mark={mark} seconds={seconds} most={most} kernel_root={root} vmlinux_given={vmlinux}
 LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 unset LANGUAGE LANG IFS CDPATH ENV BASH_ENV
@@ -52,7 +53,7 @@ printf '%s{header}\\n' "$mark"
 printf '%s# taken: %s\\n' "$mark" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 read -r top _ </proc/self/stat
 read -r up _ </proc/uptime
-until=$((${{up%.*}} + seconds))
+until=$((${{up%.*}} + most))
 guard >/dev/null &
 guard=$!
 work_out_once
@@ -77,10 +78,12 @@ def script(
     vmlinux: Iterable[str] = (),
     more: str = "",
     seconds: float = SECONDS,
+    most: float = MOST,
 ) -> str:
     """The script for these facts. ``mark`` is a word that no output can guess; it frames the readings.
 
-    ``seconds``: how long it may run on the host. What has not ended by then is ended, and what was not begun is left out.
+    ``seconds``: how long it may run on the host. What hangs then is ended, and what was not begun is left out. A machine
+    that is slow, and not hanging, is given ``most`` seconds.
     ``kernel_root``: the folder in which the readings about an installed kernel look for it, in place of ``/``.
     ``vmlinux``: files of the host that are debuginfo, besides those that packages install.
     ``more``: shell functions besides the library's.
@@ -92,6 +95,7 @@ def script(
     return _SCRIPT.format(
         mark=mark or f"{secrets.token_hex(8)}:",
         seconds=round(seconds),
+        most=round(max(seconds, most)),
         root=shlex.quote(kernel_root),
         vmlinux=shlex.quote("\n".join(vmlinux)),
         library=library() + more,
@@ -103,15 +107,17 @@ def script(
 
 
 def _lanes(wanted: Mapping[str, float]) -> list[list[str]]:
-    """The commands of each lane: the slow ones so that no lane takes longer than it must, then the fast ones."""
+    """The commands of each lane, so that none takes much longer than the others."""
     lanes: list[list[str]] = [[] for _ in range(LANES)]
     taken = [0.0] * LANES
     for command in sorted(wanted, key=lambda command: -wanted[command]):
-        if wanted[command]:
-            shortest = taken.index(min(taken))
-            lanes[shortest].append(command)
-            taken[shortest] += wanted[command]
-    return [*(lane for lane in lanes if lane), [command for command, slow in wanted.items() if not slow]]
+        shortest = taken.index(min(taken))
+        if any(form.fullmatch(command) for form, _ in _FILES):
+            shortest = LANES - 1  # one process for all of them
+        else:
+            taken[shortest] += wanted[command] or 0.4
+        lanes[shortest].append(command)
+    return [lane for lane in lanes if lane]
 
 
 def _readings(commands: list[str]) -> str:

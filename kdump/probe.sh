@@ -27,30 +27,46 @@ limit() {
     return "$status"
 }
 
-# guard: when the time that a probe may take is over, end what the readings still wait for; they are the processes two or
-# more below $top. What hangs in the shell itself (a test of a file on a dead NFS server) is ended so, too, and what a
-# command has started. $until: seconds since the boot; $seconds: how long that is from now.
+# guard: end what hangs. For $seconds the readings are left alone; then, as soon as two more of these go by in which the
+# probe uses no processor (a slow machine does not hang), or at $until, in seconds since the boot, all processes that
+# are two or more below $top are killed. What hangs in the shell itself (a test of a file on a dead NFS server) is
+# ended so, too, and what a command has started. That the guard is gone tells the lanes that no time is left.
 guard() {
     trap 'kill "$nap" 2>/dev/null; exit' TERM
-    # shellcheck disable=SC2154  # the script that this is part of sets them
-    sleep "$seconds" &
+    read -r own _ </proc/self/stat
+    before=-1000
+    nap_of "$seconds"
+    while :; do
+        # one file after the other: their names may be more than one command line takes
+        # shellcheck disable=SC2154  # the script that this is part of sets it
+        found=$(for stat in /proc/[0-9]*/stat; do read -r line <"$stat" && printf '%s\n' "$line"; done |
+            awk -v top="$top" -v own="$own" '
+                { pid = $1; sub(/.*\) [A-Za-z] /, ""); parent[pid] = $1; ticks[pid] = $11 + $12 + $13 + $14 }
+                END {
+                    for (pid in parent) {
+                        depth = 0
+                        for (up = pid; up in parent && up != top && up != own && depth < 99; up = parent[up]) depth++
+                        if (up != top) continue
+                        used += ticks[pid]
+                        if (depth > 1) pids = pids " " pid
+                    }
+                    print used + 0, pids
+                }')
+        used=${found%% *}
+        read -r up _ </proc/uptime
+        # shellcheck disable=SC2154  # the script that this is part of sets it
+        if [ "$((used - before))" -lt 3 ] || [ "${up%.*}" -ge "$until" ]; then break; fi
+        before=$used
+        nap_of 2
+    done
+    # shellcheck disable=SC2086  # its words are meant
+    [ -z "${found#* }" ] || kill -9 ${found#* }
+}
+
+nap_of() {
+    sleep "$1" &
     nap=$!
     wait "$nap"
-    read -r own _ </proc/self/stat
-    # one file after the other: their names may be more than one command line takes
-    # shellcheck disable=SC2154  # the script that this is part of sets it
-    late=$(for stat in /proc/[0-9]*/stat; do read -r line <"$stat" && printf '%s\n' "$line"; done |
-        awk -v top="$top" -v own="$own" '
-            { pid = $1; sub(/.*\) [A-Za-z] /, ""); parent[pid] = $1 }
-            END {
-                for (pid in parent) {
-                    depth = 0
-                    for (up = pid; up in parent && up != top && up != own && depth < 99; up = parent[up]) depth++
-                    if (up == top && depth > 1) print pid
-                }
-            }')
-    # shellcheck disable=SC2086  # its words are meant
-    [ -z "$late" ] || kill -9 $late
 }
 
 # uname: the running kernel's release without a process.
@@ -67,8 +83,7 @@ uname() {
 reading() {
     # shellcheck disable=SC2154  # the script that this is part of sets it
     printf '%s$ %s\n' "$mark" "$1"
-    # shellcheck disable=SC2154  # the script that this is part of sets it
-    if read -r up _ </proc/uptime && [ "${up%.*}" -ge "$until" ]; then
+    if [ -n "${guard-}" ] && ! kill -0 "$guard"; then
         printf '%s! no time was left for it\n%s[124]\n' "$mark" "$mark"
         return
     fi

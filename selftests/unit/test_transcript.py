@@ -66,7 +66,7 @@ class TestProbeUnder:
         started = time.monotonic()
         facts = [Fact(command, command, str, slow=command.startswith(("read", "echo s"))) for command in commands]
         transcript = probed(shell, *facts, seconds=3)  # a busy machine takes more than one to begin
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20
         assert transcript.complete
         assert {command: transcript.readings[command].status for command in commands} == commands
 
