@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from types import ModuleType
 
 import pytest
@@ -25,7 +26,7 @@ class Stage(Enum):
     SAVE = "save"
     ANALYSE = "analyse"
 
-    @property
+    @cached_property
     def order(self) -> int:
         return list(Stage).index(self)
 

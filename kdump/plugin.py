@@ -89,8 +89,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(workers.ByHost(audit.names, audit.expect), "kdump-workers")
     if not hasattr(config, "workerinput") and not option.collectonly:
         config.pluginmanager.register(Stopping(config), "kdump-stopping")
-    config.pluginmanager.register(ShortProtocol(config, audit.knowledge), "kdump-short-protocol")
-    config.pluginmanager.register(RunLoop(target_of, audit.host_of, audit.next_answer, audit.forget), "kdump-run-loop")
+    short = ShortProtocol(config, audit.knowledge)
+    config.pluginmanager.register(short, "kdump-short-protocol")
+    loop = RunLoop(target_of, audit.host_of, audit.next_answer, audit.forget, short.run)
+    config.pluginmanager.register(loop, "kdump-run-loop")
     report.register(config, run)
     history.register(config, run)
 

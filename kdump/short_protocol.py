@@ -9,10 +9,11 @@ pytest's own protocol; all hooks around a test and its reports are called as eve
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import io
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,19 +22,37 @@ from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 
 from .cause import MARKER
 from .fact import CATALOGUE, Knowledge
-from .hosts import Target
+from .hosts import Target, target_of
 from .report.collector import finding_of
 from .report.html import Page
+from .report.junit import Properties
+from .report.junit_cases import Cases
 from .verdict import NotApplicable, NoValue
 
 _MARKS = {MARKER, "parametrize"}  # that ask nothing of the protocol
 _PHASES = ("pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown", "pytest_pyfunc_call", "pytest_fixture_setup")
 # Hook into the phases for tests of their own kind.
 _HARMLESS = ("_pytest.", "_hypothesis_pytestplugin", "anyio.")
+# Look for what a test of facts cannot have: marks, a unittest class, the fixtures tmp_path and extras. So does the log's
+# plugin, where no log is shown live.
+_FOR_OTHERS = ("_pytest.skipping", "_pytest.unittest", "_pytest.tmpdir", "pytest_html.plugin")
 # Listeners that read the report of the call; those in the second row read that of the teardown too. Others get all three.
 _READ_CALL = ("_pytest.", "kdump.")
 _READ_TEARDOWN = ("pytest_html.",)
 _OURS = {"target", "knowledge", "request"}
+
+_Listener = Callable[..., Any]  # some of a hook's implementations
+
+
+@dataclass(frozen=True)
+class _Test:
+    """What is the same for a test on all hosts. ``place``: its file, from the root, and its line there, from 0."""
+
+    names: tuple[str, ...]
+    place: tuple[str, int | None]
+    start: _Listener
+    make: _Listener
+    finish: _Listener
 
 
 class ShortProtocol:
@@ -41,81 +60,152 @@ class ShortProtocol:
 
     def __init__(self, config: pytest.Config, knowledge: Callable[[Target], Knowledge]) -> None:
         self._config, self._knowledge = config, knowledge
-        self._arguments: dict[Any, tuple[str, ...] | None] = {}
-        self._phases: list[str] = []
-        self._tell: Callable[..., Any] = config.hook.pytest_runtest_logreport
-        self._tell_without_page = self._tell
+        self._tests: dict[Any, _Test | None] = {}
+        self._listens_to_all = False  # somebody reads the reports of all three phases
+        self._pages: list[object] = []  # pytest-html's, and JUnit's
+        self._files: list[object] = []
+        self._listeners: dict[tuple[bool, bool], _Listener] = {}
         self._page: Page | None = None
+        self._properties: Properties | None = None
+        self._cases: Cases | None = None
         self._short: pytest.Item | None = None  # the one that runs
+        self._others: list[tuple[pytest.Item, pytest.Item | None]] = []  # to be run with it, each with its follower
+        self._together = False
 
-    def pytest_collection_finish(self) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
         plugins = self._config.pluginmanager
-        page = plugins.get_plugin("kdump-html")
-        theirs = [plugin for plugin in plugins.get_plugins() if isinstance(plugin, BaseReport)]
-        if isinstance(page, Page) and theirs:
-            self._page = page
-            self._tell_without_page = plugins.subset_hook_caller("pytest_runtest_logreport", theirs)
-        self._phases = self._phases_to_report()
+        page, properties = plugins.get_plugin("kdump-html"), plugins.get_plugin("kdump-junit")
+        self._page = page if isinstance(page, Page) else None
+        self._properties = properties if isinstance(properties, Properties) else None
+        self._pages = [plugin for plugin in plugins.get_plugins() if isinstance(plugin, BaseReport)]
+        self._files = [plugin for plugin in plugins.get_plugins() if isinstance(plugin, LogXML)]
+        if len(self._files) == 1 and isinstance(self._files[0], LogXML):
+            self._cases = Cases(self._files[0], len(session.items))
+            plugins.register(self._cases, "kdump-junit-cases")
+        self._listens_to_all = self._somebody_listens_to_all()
+        self._together = not list(self._foreign(("pytest_runtest_protocol",), ("_pytest.", "kdump.")))
+
+    def run(self, items: list[pytest.Item], follower: pytest.Item | None) -> None:
+        """Run the tests of a host one after the other.
+
+        What pytest puts around each test (catching warnings, explaining assertions) takes as long as the test itself: it
+        is put once around all tests that follow one another and can be run so. A warning is said of the first of them.
+        """
+        session = items[0].session
+        queue = list(zip(items, [*items[1:], follower], strict=True))
+        while queue:
+            here = 1
+            while self._together and here < len(queue) and self._is_short(queue[here - 1][0]) and self._is_short(queue[here][0]):
+                here += 1
+            (item, after), *self._others = queue[:here]
+            self._config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            self._others = []
+            del queue[:here]
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        target = item.callspec.params.get("target") if hasattr(item, "callspec") else None
-        names = self._arguments_of(item) if isinstance(item, pytest.Function) and isinstance(target, Target) else None
-        if names is None or not isinstance(target, Target):
+        if not self._is_short(item):
             return None
-        assert isinstance(item, pytest.Function)
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        self._short = item
-        try:
-            self._run(item, target, names, nextitem)
-        finally:
-            self._short = None
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        others, self._others = self._others, []
+        for one, after in [(item, nextitem), *others]:
+            self._run_short(one, after)
+            if item.session.shouldfail or item.session.shouldstop:
+                break
         return True
 
-    def _run(self, item: pytest.Function, target: Target, names: tuple[str, ...], nextitem: pytest.Item | None) -> None:
+    def _is_short(self, item: pytest.Item) -> bool:
+        return isinstance(item, pytest.Function) and target_of(item) is not None and self._test_of(item) is not None
+
+    def _run_short(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        target = target_of(item)
+        assert isinstance(item, pytest.Function)
+        assert target is not None
+        test = self._test_of(item)
+        assert test is not None
+        # pytest would work it out anew for each host
+        item.__dict__.setdefault("location", (*test.place, item.name))
+        test.start(nodeid=item.nodeid, location=item.location)
+        self._short = item
+        try:
+            self._run(item, target, test, nextitem)
+        finally:
+            self._short = None
+        test.finish(nodeid=item.nodeid, location=item.location)
+
+    def _run(self, item: pytest.Function, target: Target, test: _Test, nextitem: pytest.Item | None) -> None:
         values: dict[str, Any] = {}
 
         def fill() -> None:
             params = item.callspec.params
             known: Knowledge | None = None
-            for name in names:
+            for name in test.names:
                 if name in params:
                     values[name] = params[name]
                     continue
                 known = known or self._knowledge(target)
                 values[name] = known if name == "knowledge" else known.get(name)
 
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        listener: _Listener | None = None
+        printed, streams = io.StringIO(), (sys.stdout, sys.stderr)
+        sys.stdout = sys.stderr = printed
+        try:
             call = _called(fill, "setup")
             ready = call.excinfo is None
-            if not ready or "setup" in self._phases:
-                self._report(item, call)
+            if not ready or self._listens_to_all:
+                listener = self._report(item, test, call)
             if ready:
                 call = _called(lambda: item.obj(**values), "call")
+        finally:
+            sys.stdout, sys.stderr = streams
         if ready:
             if text := printed.getvalue():
                 item.add_report_section("call", "stdout", text)
-            self._report(item, call)
-        self._end(item, nextitem)
+            listener = self._report(item, test, call)
+        self._end(item, test, nextitem, listener)
 
-    def _end(self, item: pytest.Function, nextitem: pytest.Item | None) -> None:
-        """Of this test there is nothing to tear down, of one before it perhaps."""
+    def _end(self, item: pytest.Function, test: _Test, nextitem: pytest.Item | None, listener: _Listener | None) -> None:
+        """Of this test there is nothing to tear down, of one before it perhaps. ``listener``: who waits for the report."""
         left = item.session._setupstate
+        if listener is None and not left.stack:
+            return
         follower = None if item.session.shouldfail or item.session.shouldstop else nextitem
         call = _called(lambda: left.teardown_exact(follower) if left.stack else None, "teardown")
-        if "teardown" in self._phases or call.excinfo is not None:
-            self._report(item, call)
+        if call.excinfo is not None:
+            self._report(item, test, call)
+        elif listener is not None:
+            listener(report=test.make(item=item, call=call))
 
-    def _report(self, item: pytest.Function, call: pytest.CallInfo[None]) -> None:
-        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    def _report(self, item: pytest.Item, test: _Test, call: pytest.CallInfo[None]) -> _Listener | None:
+        """Make a report and tell it to those who read it. Returns who waits for that of the teardown."""
+        report = test.make(item=item, call=call)
         finding = finding_of(report)
-        if finding is not None:
-            # pytest-html would take as long over a test without a row as over one with a row
-            shown = self._page is None or self._page.shows(finding)
-            self._tell = self._config.hook.pytest_runtest_logreport if shown else self._tell_without_page
-        self._tell(report=report)
+        # pytest-html would take as long over a test without a row as over one with a row
+        shown = finding is None or self._page is None or self._page.shows(finding)
+        written = finding is None or self._cases is None or not self._cases.take(report, finding)
+        if written and finding is not None and self._properties is not None:
+            self._properties.add(item, finding)
+        listener = self._listener(shown, written)
+        listener(report=report)
+        return listener if self._listens_to_all or (shown and self._pages) or (written and self._files) else None
+
+    def _listener(self, shown: bool, written: bool) -> _Listener:
+        if (shown, written) not in self._listeners:
+            others = [*([] if shown else [self._page, *self._pages]), *([] if written else self._files)]
+            self._listeners[shown, written] = self._without("pytest_runtest_logreport", others)
+        return self._listeners[shown, written]
+
+    def _without(self, hook: str, others: list[object]) -> _Listener:
+        """A hook but for those who only look for what a test of facts cannot have, and for ``others``."""
+        found = getattr(self._config.hook, hook).get_hookimpls()
+        live = self._config.getini("log_cli") or self._config.option.log_cli_level
+        modules = _FOR_OTHERS if live else (*_FOR_OTHERS, "_pytest.logging")
+        others = [*others, *(one.plugin for one in found if one.function.__module__ in modules)]
+        caller: _Listener = self._config.pluginmanager.subset_hook_caller(hook, others)
+        return caller
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
@@ -131,7 +221,7 @@ class ShortProtocol:
             outcome, text = "skipped" if skipped else "failed", str(error)
         path, line, _ = item.location
         return pytest.TestReport(
-            item.nodeid,
+            item.id,
             item.location,
             {item.name: 1},
             outcome,  # type: ignore[arg-type]
@@ -144,12 +234,24 @@ class ShortProtocol:
             item.user_properties,
         )
 
-    def _arguments_of(self, item: pytest.Function) -> tuple[str, ...] | None:
-        """The arguments of a test that can be run so; None for any other. The same for all hosts."""
+    def _test_of(self, item: pytest.Function) -> _Test | None:
+        """A test that can be run so; None for any other. The same for all hosts."""
         key = (item.parent, item.originalname)
-        if key not in self._arguments:
-            self._arguments[key] = tuple(item._fixtureinfo.argnames) if self._can_run(item) else None
-        return self._arguments[key]
+        if key not in self._tests:
+            self._tests[key] = self._looked_at(item) if self._can_run(item) else None
+        return self._tests[key]
+
+    def _looked_at(self, item: pytest.Function) -> _Test:
+        hooks = item.ihook
+        everywhere = hooks is self._config.hook  # or a conftest.py elsewhere in the tree has a say in some tests only
+        path, line, _ = item.location
+        return _Test(
+            tuple(item._fixtureinfo.argnames),
+            (path, line),
+            self._without("pytest_runtest_logstart", []) if everywhere else hooks.pytest_runtest_logstart,
+            self._without("pytest_runtest_makereport", [self._properties]) if everywhere else hooks.pytest_runtest_makereport,
+            self._without("pytest_runtest_logfinish", []) if everywhere else hooks.pytest_runtest_logfinish,
+        )
 
     def _can_run(self, item: pytest.Function) -> bool:
         option = self._config.option
@@ -167,12 +269,9 @@ class ShortProtocol:
         found = item._fixtureinfo.name2fixturedefs.get(name)
         return name in CATALOGUE and found is not None and len(found) == 1 and found[0].func.__module__ == "kdump.fact"
 
-    def _phases_to_report(self) -> list[str]:
-        everyone = list(self._foreign(("pytest_runtest_logreport",), ()))
-        if any(not module.startswith((*_READ_CALL, *_READ_TEARDOWN)) for module in everyone):
-            return ["setup", "call", "teardown"]
-        writes = any(isinstance(plugin, LogXML) for plugin in self._config.pluginmanager.get_plugins())
-        return ["call", "teardown"] if writes or any(module.startswith(_READ_TEARDOWN) for module in everyone) else ["call"]
+    def _somebody_listens_to_all(self) -> bool:
+        modules = self._foreign(("pytest_runtest_logreport",), ())
+        return any(not module.startswith((*_READ_CALL, *_READ_TEARDOWN)) for module in modules)
 
     def _foreign(self, hooks: tuple[str, ...], known: tuple[str, ...]) -> Iterator[str]:
         """The modules of those who implement one of these hooks and are not known."""

@@ -18,6 +18,7 @@ from itertools import pairwise
 from ..verdict import CouldNotDetermine, NotApplicable
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_COMMANDS = ("menuentry", "submenu", "linux", "blscfg")  # of those that grub.cfg has, the ones that are looked at
 
 
 @dataclass(frozen=True)
@@ -160,11 +161,11 @@ class BootConfiguration:
         root = _Node()
         stack: list[_Node | None] = [root]
         for line in map(str.strip, self.files[path].splitlines()):
-            words = _words(line)
+            words = _words(line) if line.startswith(_COMMANDS) else []
             inside = stack[-1]
             if line.endswith("{"):
                 node = None
-                if words[0] in ("menuentry", "submenu") and inside is not None:
+                if words and words[0] in ("menuentry", "submenu") and inside is not None:
                     node = _Node(words[1], _id(words))
                     inside.children.append(node)
                 stack.append(node)

@@ -49,7 +49,12 @@ class Properties:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         report = yield
         finding = finding_of(report)
-        if self._wanted and finding is not None:
+        if finding is not None:
+            self.add(item, finding)
+        return report
+
+    def add(self, item: pytest.Item, finding: Finding) -> None:
+        """Put a finding's properties on its test, if there will be a file."""
+        if self._wanted:
             healthy = finding.state in (State.ABSENT, State.NOT_APPLICABLE)
             item.user_properties += properties(finding, evidence=not (self._large and healthy))
-        return report

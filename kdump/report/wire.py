@@ -14,7 +14,7 @@ from .model import Finding, HostState, Waiver
 
 
 def cause_to_data(cause: Cause) -> dict[str, Any]:
-    """A cause as dicts, lists and strings."""
+    """A cause as a dict of strings and lists."""
     return {**asdict(cause), "stage": cause.stage.value, "severity": cause.severity.value, "references": list(cause.references)}
 
 
@@ -26,7 +26,7 @@ def cause_from_data(data: Mapping[str, Any]) -> Cause:
 
 def host_to_data(host: HostState) -> dict[str, Any]:
     """How a host was met, as a dict of strings, booleans and lists."""
-    return {**asdict(host), "groups": list(host.groups)}
+    return {**vars(host), "groups": list(host.groups)}
 
 
 def host_from_data(data: Mapping[str, Any]) -> HostState:
