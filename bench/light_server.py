@@ -1,8 +1,7 @@
 """An SSH server that costs little: it answers every command with a recorded transcript, so that the client is the limit.
 
-`python bench/light_server.py HOST_KEY AUTHORIZED_KEYS TRANSCRIPT LATENCY PROBE_SECONDS`, prints its port. It listens on all
-loopback addresses; addresses from 127.9.0.0 on accept connections and stay silent. LATENCY is one round trip, in seconds, by
-a relay in front of it.
+`python bench/light_server.py HOST_KEY AUTHORIZED_KEYS TRANSCRIPT PROBE_SECONDS`, prints its port. It listens on all loopback
+addresses, each of which is a host with a root filesystem of its own, so that no two hosts say the same.
 """
 
 from __future__ import annotations
@@ -13,8 +12,18 @@ import sys
 
 import asyncssh
 
+ROOT_UUID = re.compile(rb"(?<=root=UUID=)[0-9a-f-]{36}")
 
-async def serve(host_key: str, authorized: str, transcript: str, latency: float, probe: float) -> None:
+
+def as_host(transcript: bytes, address: str) -> bytes:
+    """The transcript as the host with this address would give it."""
+    own = "-".join(f"{int(part):04x}" for part in address.split("."))
+    for uuid in set(ROOT_UUID.findall(transcript)):
+        transcript = transcript.replace(uuid, uuid[: -len(own)] + own.encode())
+    return transcript
+
+
+async def serve(host_key: str, authorized: str, transcript: str, probe: float) -> None:
     with open(transcript, "rb") as file:
         answer = file.read()
 
@@ -26,10 +35,10 @@ async def serve(host_key: str, authorized: str, transcript: str, latency: float,
         if b"kdump-start" in command:  # a plain command's client does not end its input
             await process.stdin.read()
         await asyncio.sleep(probe)
-        process.stdout.write(answer)
+        process.stdout.write(as_host(answer, process.get_extra_info("sockname")[0]))
         process.exit(0)
 
-    server = await asyncssh.listen(
+    listening = await asyncssh.listen(
         "0.0.0.0",  # noqa: S104  # all of 127.0.0.0/8
         0,
         server_host_keys=[host_key],
@@ -38,28 +47,9 @@ async def serve(host_key: str, authorized: str, transcript: str, latency: float,
         encoding=None,
         backlog=4096,
     )
-    port = server.sockets[0].getsockname()[1]
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name: str = writer.get_extra_info("sockname")[0]
-        if name.startswith("127.9."):
-            await asyncio.sleep(3600)
-        back, forth = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, forth), pump(back, writer))
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while data := await reader.read(65536):
-                loop.call_later(latency / 2, writer.write, data)
-        except OSError:
-            pass
-        loop.call_later(latency / 2, writer.close)
-
-    front = await asyncio.start_server(relay, "0.0.0.0", 0, backlog=4096)  # noqa: S104
-    print(port, front.sockets[0].getsockname()[1], flush=True)
+    print(listening.sockets[0].getsockname()[1], flush=True)
     await asyncio.sleep(3600)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:4], *map(float, sys.argv[4:6])))  # type: ignore[arg-type]
+    asyncio.run(serve(*sys.argv[1:4], float(sys.argv[4])))
