@@ -158,7 +158,10 @@ class SquashedImage:
 
 @derived
 def squashed_image(
-    flavour: Flavour, maybe_initramfs: Maybe[Initramfs], maybe_squash_modules: Maybe[SquashModules]
+    flavour: Flavour,
+    maybe_initramfs: Maybe[Initramfs],
+    maybe_capture_release: Maybe[str],
+    maybe_squash_modules: Maybe[SquashModules],
 ) -> SquashedImage:
     """The image in use: it mounts its squash image with modules that lie beside it, or that the kernel has built in."""
     if not flavour.may_squash:
@@ -169,7 +172,13 @@ def squashed_image(
         raise NotApplicable(f"{image.image.path} is not squashed: it needs none of these modules")
     carrier = "erofs" if "erofs" in squash[0] else "squashfs"
     modules = {role: carrier if role == "squashfs" else role for role in ROLES}
-    beside = {path.rpartition("/")[2].partition(".ko")[0] for path in image.archive if ".ko" in path}
+    if any(path.startswith("etc/modprobe.d/") for path in image.archive):
+        # what its modprobe obeys, if it is not older than that line
+        for module in modules.values():
+            if maybe_squash_modules.value.modules[module] in (Availability.OVERRIDDEN, Availability.REFUSED):
+                raise CouldNotDetermine(f"{image.image.path} holds modprobe.d, where an install line is given for {module}")
+    own = f"/lib/modules/{maybe_capture_release.value}/"  # modprobe looks nowhere else
+    beside = {path.rpartition("/")[2].partition(".ko")[0] for path in image.archive if own in f"/{path}" and ".ko" in path}
     if not beside.issuperset(modules.values()):
         states = maybe_squash_modules.value.modules
         beside |= {module for module in modules.values() if states[module] is Availability.BUILT_IN}

@@ -26,10 +26,12 @@ MARGIN, USUAL_COMPRESSION = 1.5, 2
 #: the modules of a layer of the device mapper, by what its UUID begins and ends with (lvm2, cryptsetup, multipath-tools); the
 #: last is that of any. Of those in one tuple, one is enough: a file system or a RAID level may be served by another module.
 _MAPPERS = (
+    (r"CRYPT-(INTEGRITY|SUBDEV)", ("dm_integrity",), ("cryptsetup", "integritysetup", "systemd-integritysetup")),
     (r"CRYPT-", ("dm_crypt",), ("cryptsetup", "systemd-cryptsetup")),
     (r"mpath-", ("dm_multipath",), ("multipath", "multipathd")),
     (r"LVM-.*-tpool$", ("dm_thin_pool",), ("lvm",)),
     (r"LVM-.*-(cpool|cdata|cmeta|corig|cvol)$", ("dm_cache",), ("lvm",)),
+    (r"LVM-.*-vpool$", ("dm_vdo", "kvdo"), ("lvm",)),
     (r"LVM-.*-cow$", ("dm_snapshot",), ("lvm",)),
     (r"LVM-", ("dm_mod",), ("lvm",)),
     (r".+-", ("dm_mod",), ()),
@@ -59,6 +61,8 @@ class Layer:
         """Modules of which one is needed for this layer; none where its disk's driver is all it takes."""
         if "_rimage_" in self.mapper or "_rmeta_" in self.mapper:
             return ("dm_raid",)
+        if self.mapper.endswith("_wcorig"):
+            return ("dm_writecache",)
         if self.name.startswith("bcache"):
             return ("bcache",)
         if "-" not in self.identifier:

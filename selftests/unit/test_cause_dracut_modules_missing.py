@@ -123,6 +123,10 @@ OVERLAY = f"usr/lib/modules/{RELEASE}/kernel/fs/overlayfs/overlay.ko.xz"
         ([listing("squash/root.img", *INSIDE)], RED),  # dracut 050 and older
         ([listing("squashfs-root.img", *INSIDE), modules(overlay=BUILT_IN)], GREEN),
         ([listing("erofs-root.img", *INSIDE, OVERLAY)], GREEN),
+        # those of another kernel are of no use; a modprobe.d inside may forbid what is there
+        ([listing("squash-root.img", *INSIDE, OVERLAY.replace(RELEASE, "5.10.0-1"))], RED),
+        ([listing("squash-root.img", *INSIDE, OVERLAY, "etc/modprobe.d/cis.conf"), modules(overlay=OVERRIDDEN)], UNKNOWN),
+        ([listing("squash-root.img", *INSIDE, OVERLAY, "etc/modprobe.d/x.conf")], GREEN),
         ([listing(*INSIDE)], NOT_APPLICABLE),
         ([denied("initramfs")], UNKNOWN),
         ([listing("squash-root.img", *INSIDE), says("capture_release", "9.9")], UNKNOWN),

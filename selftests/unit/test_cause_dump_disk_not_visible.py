@@ -55,6 +55,8 @@ BUILT = "kdump_initramfs_was_built_for_the_disk"
 WRITTEN = "dump_can_be_written"
 MDRAID = "layer md0 raid5\n" + DISK
 LVM_THIN = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-tpool vg-pool-tpool\n" + DISK
+LVM_VDO = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-vpool vg-pool-vpool\n" + DISK
+LVM_CACHE = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-real vg-crash_wcorig\n" + DISK
 CRYPT = "layer dm-0 CRYPT-LUKS2-ab-luks luks\n" + DISK
 SCSI = "layer sda -\ndriver sd sd_mod\ndriver virtio_scsi virtio_scsi\ndriver virtio-pci -"
 FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
@@ -88,6 +90,8 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (DRIVERS, [storage("root_storage", MDRAID), image(*FILES, "lib/modules/1/raid456.ko")], PRESENT),
         (DRIVERS, [storage("root_storage", LVM_THIN), image(*FILES, "x/dm-mod.ko", "sbin/lvm")], PRESENT),
         (DRIVERS, [storage("root_storage", LVM_THIN), image(*FILES, "x/dm-mod.ko", "x/dm-thin-pool.ko", "sbin/lvm")], ABSENT),
+        (DRIVERS, [storage("root_storage", LVM_VDO), image(*FILES, "x/dm-mod.ko", "sbin/lvm")], PRESENT),
+        (DRIVERS, [storage("root_storage", LVM_CACHE), image(*FILES, "x/dm-mod.ko", "sbin/lvm")], PRESENT),
         (MEANT, [], ABSENT),
         (MEANT, [says("fstab_lines", "UUID=bb /var/crash ext4 nofail 0 2")], PRESENT),
         (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2"), storage(folder="/srv/crash")], PRESENT),

@@ -4,11 +4,16 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from kdump import recording
+from kdump.fact import Knowledge
+from kdump.flavour import FLAVOURS
+from kdump.verdict import Verdict
+from selftests.judging import ask, every_test
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = sorted((ROOT / "recordings").glob("*.transcript"))
@@ -41,6 +46,36 @@ def test_is_judged_exactly(path, verdicts):
         assert verdicts[path.stem][verdict] == wanted, verdict
 
 
-def test_there_are_recordings_of_every_flavour():
-    names = {path.name for path in RECORDINGS}
-    assert {"debian12-healthy.transcript", "kdumpctl-healthy.transcript", "suse-healthy.transcript"} <= names
+# A cause that a flavour cannot have has no recording of it: its tests say that it does not apply.
+CANNOT_BE = {
+    ("kdump-tools", "dracut-modules-missing"): "initramfs-tools makes its image, and never squashes it",
+    ("SUSE kdump", "dracut-modules-missing"): "its mkdumprd compresses the image, and never squashes it",
+}
+
+
+def known(path):
+    return Knowledge(recording.load(path))
+
+
+def test_every_cause_is_recorded_of_every_flavour():
+    """Of each flavour a healthy machine of either architecture, and one machine with each cause."""
+    healthy, broken = set(), set()
+    for path in RECORDINGS:
+        host = known(path)
+        flavour = host.get("flavour").name
+        causes = [word.strip() for word in host.transcript.remarks.get("expect", "").split(",") if word.strip()]
+        broken.update((flavour, cause) for cause in causes)
+        if not causes:
+            healthy.add((flavour, host.get("kernel_machine")))
+    assert healthy == set(product((one.name for one in FLAVOURS), ("x86_64", "aarch64")))
+    causes = {file.replace("_", "-") for file, _, _ in every_test()}
+    assert broken == set(product((one.name for one in FLAVOURS), causes)) - set(CANNOT_BE)
+
+
+@pytest.mark.parametrize("path", [path for path in RECORDINGS if "healthy" in path.stem], ids=lambda path: path.stem)
+def test_a_cause_that_cannot_be_does_not_apply(path):
+    host = known(path)
+    for flavour, cause in CANNOT_BE:
+        for file, test, parameters in every_test():
+            if flavour == host.get("flavour").name and file == cause.replace("-", "_"):
+                assert ask(host.transcript, file, test, **parameters)[0] is Verdict.NOT_APPLICABLE
