@@ -26,6 +26,10 @@ _INIT = 5 * MiB
 #: systemd or sh, udev, makedumpfile's buffers; a whole system's services where its own root is booted
 _USERSPACE = 20 * MiB
 _REAL_ROOT = 10 * MiB
+#: the buffers of a network card, and what speaks over it
+_NETWORK = 30 * MiB
+#: kdump-utils adds it on aarch64 with 64 KiB pages where there is an SMMU (has_aarch64_smmu())
+_SMMU = 384 * MiB
 _MAKEDUMPFILE = 10 * MiB
 #: drivers that allocate by the hardware's size: 4 KiB pages, 64 KiB pages
 _DRIVERS = {
@@ -89,6 +93,7 @@ class Inputs:
     boots_real_root: bool
     luks: int
     network: bool = False
+    swiotlb: int = 0
 
 
 def needed(host: Inputs) -> CaptureMemory:
@@ -110,7 +115,7 @@ def needed(host: Inputs) -> CaptureMemory:
     start = Part("the kernel's start", _EARLY[0] + _START[0], _EARLY[1] + _START[1] + large)
     base = (kernel, unpacked, pages, cpus, start)
     unpacking = (*base, packed)
-    saving = (*base, _modules(host), *_drivers(host), _programs(host), *_luks(host))
+    saving = (*base, _modules(host), *_drivers(host), _programs(host), *_luks(host), *_bounce_buffers(host))
     least = sum(part.least for part in unpacking)
     peak = max(unpacking, saving, key=lambda parts: sum(part.safe for part in parts))
     return CaptureMemory(host.reserved, peak, least, sum(part.safe for part in peak))
@@ -144,7 +149,14 @@ def _drivers(host: Inputs) -> list[Part]:
 def _programs(host: Inputs) -> Part:
     # makedumpfile keeps two bitmaps of one bit a page each, and goes over memory in parts where they do not fit
     bitmaps = min(host.ram // host.page // 4, 32 * MiB)
-    return Part("programs", 0, _USERSPACE + _MAKEDUMPFILE + bitmaps + _REAL_ROOT * host.boots_real_root)
+    more = _REAL_ROOT * host.boots_real_root + _NETWORK * host.network
+    return Part("programs", 0, _USERSPACE + _MAKEDUMPFILE + bitmaps + more)
+
+
+def _bounce_buffers(host: Inputs) -> list[Part]:
+    # they may lie in the small range below 4 GiB instead, if there is one
+    asked = [Part("swiotlb=", 0, host.swiotlb)] if host.swiotlb else []
+    return asked + ([Part("SMMU", 0, _SMMU, "whether an SMMU takes memory was not looked at")] if host.page == 64 << 10 else [])
 
 
 def _luks(host: Inputs) -> list[Part]:

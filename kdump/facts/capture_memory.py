@@ -11,6 +11,7 @@ from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
 from ..parsers.capture_hazards import hazards
 from ..parsers.crashkernel import human
+from ..parsers.dump_target import DumpTarget
 from ..parsers.initramfs import Image, Initramfs
 from ..parsers.iomem import AddressMap, Range
 from ..verdict import CouldNotDetermine, NotApplicable
@@ -47,6 +48,7 @@ def capture_inputs(
     meminfo: Mapping[str, int],
     loaded_modules: Mapping[str, int],
     luks_memory: int,
+    maybe_dump_target: Maybe[DumpTarget],
 ) -> Inputs:
     """Everything that the need for memory is computed from."""
     listing = maybe_initramfs.value if maybe_initramfs.known else None
@@ -66,6 +68,8 @@ def capture_inputs(
         in_image=inside,
         boots_real_root=flavour.boots_real_root,
         luks=luks_memory if opens else 0,
+        network=not (maybe_dump_target.known and maybe_dump_target.value.is_local),
+        swiotlb=_swiotlb(capture_cmdline),
     )
 
 
@@ -74,6 +78,16 @@ def _modules(listing: Initramfs | None) -> frozenset[str] | None:
         return listing.modules if listing else None
     except CouldNotDetermine:
         return None
+
+
+def _swiotlb(cmdline: CommandLine) -> int:
+    """Bytes that ``swiotlb=NUMBER[,AREAS|force|noforce]`` sets aside, in slabs of 2 KiB (kernel/dma/swiotlb.c).
+
+    >>> _swiotlb(CommandLine.parse("ro swiotlb=32768,force"))
+    67108864
+    """
+    given = [value.partition(",")[0] for value in cmdline.values("swiotlb")]
+    return int(given[-1]) << 11 if given and given[-1].isdecimal() else 0
 
 
 def _cpus(cmdline: CommandLine, possible: int) -> int:

@@ -33,7 +33,8 @@ _NO_SUCH_NAME = 2
 class NetworkPath:
     """``host``: the other side, as configured. ``addresses``: what its name means now; ``complaint``: why there is none, or
     why no route leads there. ``interfaces``: of the route, the outermost first, with the kernel's name of its kind.
-    ``drivers``: driver → module, None for one that is built in."""
+    ``drivers``: driver → module, None for one that is built in. ``unknown``: interfaces without a driver, and not of a kind that
+    is known here (a team, a tunnel)."""
 
     host: str
     addresses: tuple[str, ...]
@@ -41,6 +42,7 @@ class NetworkPath:
     drivers: Mapping[str, str | None]
     complaint: str = ""
     unresolved: int = 0
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> NetworkPath | None:
@@ -59,6 +61,7 @@ class NetworkPath:
         addresses: list[str] = []
         interfaces: list[tuple[str, str]] = []
         drivers: dict[str, str | None] = {}
+        unknown: list[str] = []
         for line in text.splitlines():
             kind, _, rest = line.partition(" ")
             if kind == "host":
@@ -72,12 +75,14 @@ class NetworkPath:
             elif kind == "interface":
                 name, devtype = rest.split(" ")
                 interfaces.append((name, devtype.strip("-")))
+                unknown += [name] if devtype not in _KINDS else []
             elif kind == "driver":
                 driver, module = rest.rsplit(" ", 1)
                 drivers[driver] = None if module == "-" else module
+                unknown = [name for name in unknown if name != interfaces[-1][0]]
             elif kind not in ("route", "bus"):
                 raise ValueError(f"unknown line {line!r}")
-        return cls(host, tuple(addresses), tuple(interfaces), drivers, complaint, unresolved)
+        return cls(host, tuple(addresses), tuple(interfaces), drivers, complaint, unresolved, tuple(unknown))
 
 
 network_path = fact("network_path", "network_path", NetworkPath.parse, slow=True)
@@ -173,7 +178,10 @@ def lacking_for_network(
     wanted += [_KINDS[devtype] for _, devtype in route.interfaces if devtype in _KINDS]
     wanted += [_KERNEL[kind]] if kind in _KERNEL else []
     missing = [name for name in dict.fromkeys(wanted) if not image.has_module(name)]
-    return found + [name for name in missing if name.replace("-", "_") not in maybe_built_in_modules.value]
+    found += [name for name in missing if name.replace("-", "_") not in maybe_built_in_modules.value]
+    if route.unknown and not found:
+        raise CouldNotDetermine(f"what {route.unknown[0]} is, and what it takes, is not to be seen in /sys")
+    return found
 
 
 def _brought_up(image: Initramfs, texts: Maybe[tuple[str, ...]], cmdline: Maybe[CommandLine]) -> bool:

@@ -79,6 +79,9 @@ def test_clear_cases_are_clear() -> None:
         ({"unpacked": 300 * M, "image": 90 * M}, 256, "present"),
         ({"capture_cpus": 128, "percpu": 2 * M}, 256, "unknown"),
         ({"modules": {"mlx5_core": 2 * M}}, 256, "unknown"),
+        ({"network": True}, 160, "unknown"),
+        ({"swiotlb": 64 * M}, 192, "unknown"),
+        ({"page": 65536}, 512, "unknown"),  # an SMMU may take most of it
         ({"boots_real_root": False, "modules": {"mlx5_core": 2 * M}}, 256, "absent"),  # not in the image
     ],
 )

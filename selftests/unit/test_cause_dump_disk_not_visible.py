@@ -223,6 +223,7 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (NIC, HEALTHY, NA),
         (NIC, NETWORK, ABSENT),
         (NIC, SSH, ABSENT),
+        (NIC, [*NETWORK, says("network_path", WAY.replace("bond0 bond", "team0 -"))], UNKNOWN),
         (NIC, [*NETWORK, image("x/nfs.ko", "x/bonding.ko", "usr/sbin/mount.nfs", "etc/cmdline.d/ip.conf")], PRESENT),
         (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "usr/sbin/mount.nfs", "etc/cmdline.d/ip.conf")], PRESENT),
         (NIC, [*NETWORK, image("x/virtio_net.ko", "x/nfs.ko", "x/bonding.ko", "etc/cmdline.d/ip.conf")], PRESENT),
