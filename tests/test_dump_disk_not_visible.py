@@ -54,7 +54,7 @@ def test_network_target_has_a_route(network_route):
 
 def test_drivers_of_the_network_are_in_the_kdump_initramfs(lacking_for_network):
     assert not lacking_for_network, (
-        f"the dump goes over the network, and the kdump initramfs lacks {', '.join(lacking_for_network)}"
+        f"the dump goes over the network, and the capture kernel lacks {', '.join(lacking_for_network)}"
     )
 
 

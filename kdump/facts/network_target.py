@@ -85,6 +85,12 @@ class NetworkPath:
         return cls(host, tuple(addresses), tuple(interfaces), drivers, complaint, unresolved, tuple(unknown))
 
 
+#: the same on the host, whose system kdump-tools boots (kdump-config: mount -t nfs, ssh)
+host_programs = fact(
+    "host_programs",
+    "for tool in mount.nfs mount.nfs4 ssh; do command -v $tool; done || :",
+    lambda text: frozenset(path.rpartition("/")[2] for path in text.split()),
+)
 network_path = fact("network_path", "network_path", NetworkPath.parse, slow=True)
 #: kdump.conf's sshkey, SUSE's KDUMP_SSH_IDENTITY and kdump-tools' SSH_KEY name it; these are their defaults
 _KEYS = ("/root/.ssh/kdump_id_rsa", "/root/.ssh/id_rsa", "/root/.ssh/id_dsa", "/root/.ssh/id_ecdsa", "/root/.ssh/id_ed25519")
@@ -161,12 +167,16 @@ def lacking_for_network(
     maybe_initramfs_texts: Maybe[tuple[str, ...]],
     maybe_built_in_modules: Maybe[frozenset[str]],
     maybe_capture_cmdline: Maybe[CommandLine],
+    maybe_host_programs: Maybe[frozenset[str]],
 ) -> list[str]:
     """What the way to the dump target takes and the capture kernel has not: drivers, programs, a word to bring it up."""
-    if flavour.boots_real_root:
-        raise NotApplicable(f"{flavour.name} boots the whole system, which brings its network up as ever")
-    image, kind = maybe_initramfs.value, network_target.kind
+    kind = network_target.kind
     programs = _PROGRAMS.get(kind, ())
+    if flavour.boots_real_root:
+        if kind in ("nfs", "ssh") and not maybe_host_programs.value.intersection(programs):
+            return [f"the program {programs[0]}"]
+        raise NotApplicable(f"{flavour.name} boots the whole system, which brings its network up as ever")
+    image = maybe_initramfs.value
     found = [f"the program {programs[0]}"] if programs and not any(image.has_program(name) for name in programs) else []
     if not _brought_up(image, maybe_initramfs_texts, maybe_capture_cmdline):
         _ = maybe_initramfs_texts.value, maybe_capture_cmdline.value  # what was not seen may be there

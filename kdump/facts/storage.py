@@ -149,6 +149,11 @@ class Storage:
         return "usb" in self.buses
 
     @property
+    def is_volatile(self) -> bool:
+        """Whether it lies in memory."""
+        return self.file_system in ("tmpfs", "ramfs") or re.match(r"/dev/(zram|ram)\d", self.source) is not None
+
+    @property
     def beyond_sight(self) -> str:
         """What it may take besides what is seen here; "" where that is all."""
         if "iscsi" in self.buses:
@@ -382,7 +387,13 @@ def lost_dump_disk(
         if there is None:
             _ = maybe_dump_storage.value  # mounted, or the reason why that could not be seen
         return ""
-    return _lost(maybe_dump_storage.value, maybe_dump_storage.value.folder, fstab_lines, mounted, block_devices)
+    storage = maybe_dump_storage.value
+    if storage.is_volatile:
+        words = f"dumps go to {storage.source} on {storage.mounted_at}, which lies in memory ({storage.file_system})"
+        if any(line.path == storage.mounted_at for line in fstab_lines):
+            return f"{words}: the reboot after the dump empties it"
+        raise CouldNotDetermine(f"{words}, and whether the next boot mounts it again is not to be seen in /etc/fstab")
+    return _lost(storage, storage.folder, fstab_lines, mounted, block_devices)
 
 
 def _lost(

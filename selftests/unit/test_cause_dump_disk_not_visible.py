@@ -46,6 +46,7 @@ HEALTHY = [
     says("network_path"),
     missing("root_ssh_folder"),
 ]
+MEMORY = storage(mount="0:40 tmpfs tmpfs rw /var/crash", below="", folder="/var/crash")
 KDUMPCTL = [says("kdump_userspace", "/usr/bin/kdumpctl"), missing("kdump_conf_target"), missing("kdump_sysconfig")]
 SUSE = [says("kdump_userspace", "/usr/sbin/kdumptool"), says("kdump_sysconfig", "KDUMP_SAVEDIR=/var/crash")]
 DRIVERS = "drivers_of_the_disk_are_in_the_kdump_initramfs"
@@ -131,6 +132,9 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
             UNKNOWN,
         ),
         (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4"), says("mounted", "")], UNKNOWN),
+        # in memory: gone with the reboot
+        (MEANT, [says("fstab_lines", "tmpfs /var/crash tmpfs"), MEMORY], PRESENT),
+        (MEANT, [MEMORY], UNKNOWN),
         (MEANT, [missing("fstab_lines")], ABSENT),
         (MEANT, [denied("dump_storage")], UNKNOWN),
         (MEANT, [*KDUMPCTL, says("kdump_conf_target", "ext4 UUID=cc")], ABSENT),
@@ -232,7 +236,9 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (NIC, [*NETWORK, denied("initramfs")], UNKNOWN),
         # a folder on a file system of the network is a network target too
         (NIC, [*NETWORK, missing("kdump_conf_target"), storage(mount="0:40 nas:/export nfs4 rw /var/crash", below="")], ABSENT),
-        (NIC, TOOLS_SSH, NA),
+        (NIC, [*TOOLS_SSH, says("host_programs", "/usr/bin/ssh")], NA),
+        (NIC, [*TOOLS_SSH, says("host_programs", "/sbin/mount.nfs")], PRESENT),
+        (NIC, TOOLS_SSH, UNKNOWN),
         (KEY, HEALTHY, NA),
         (KEY, NETWORK, NA),
         (KEY, SSH, ABSENT),
