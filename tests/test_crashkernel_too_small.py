@@ -31,6 +31,14 @@ def test_reservation_covers_what_the_capture_kernel_needs(capture_memory):
     )
 
 
+def test_next_boot_reserves_enough_for_it_too(next_capture_memory):
+    assert next_capture_memory.reserved >= next_capture_memory.least, (
+        f"the next boot will reserve {next_capture_memory.reserved >> 20} MiB, and the capture kernel dies with less than "
+        f"{next_capture_memory.least >> 20} MiB: reserve {next_capture_memory.recommended >> 20} MiB "
+        f"({next_capture_memory.breakdown})"
+    )
+
+
 def test_unpacked_initramfs_fits_into_its_file_system(capture_root):
     unpacked, _, most = capture_root
     assert unpacked <= most, (

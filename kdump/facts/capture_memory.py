@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from .. import capture_memory as model
 from ..capture_memory import CaptureMemory, Inputs
 from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
+from ..parsers import crashkernel
+from ..parsers.bootloader import NextBoot
 from ..parsers.capture_hazards import hazards
-from ..parsers.crashkernel import human
+from ..parsers.crashkernel import Request, human
 from ..parsers.dump_target import DumpTarget
 from ..parsers.initramfs import Image, Initramfs
 from ..parsers.iomem import AddressMap, Range
 from ..verdict import CouldNotDetermine, NotApplicable
 from .kernel import CommandLine
-from .reservation import Reservation
+from .reservation import NextReservation, Reservation
 
 
 def luks_bytes(text: str) -> int:
@@ -118,6 +121,46 @@ def decided(found: CaptureMemory) -> CaptureMemory:
             f"{what}: only a test crash tells, or reserve more ({found.breakdown})"
         )
     return found
+
+
+def reserved_at(boot: NextBoot, running: str, now: Inputs) -> tuple[int, ...]:
+    """What kernels may make of the entries of a boot, in bytes; ``running``: the command line that made the reservation of now.
+
+    Raises :class:`CouldNotDetermine` where that is unknown.
+    """
+    sizes = []
+    for entry in boot.entries:
+        if crashkernel.arguments(entry.arguments) == crashkernel.arguments(running):
+            sizes.append(now.reserved)
+        else:
+            found = crashkernel.outcomes(entry.arguments, now.ram)
+            sizes += [outcome.size for outcome in found if isinstance(outcome, Request)]
+    if not sizes:
+        raise CouldNotDetermine(f"how much {boot.entries[0].source} reserves of {human(now.ram)} is unknown")
+    return tuple(sizes)
+
+
+@derived
+def next_capture_memory(
+    next_reservation: NextReservation,
+    next_boot: NextBoot,
+    kernel_arguments: str,
+    kernel_release: str,
+    maybe_capture_inputs: Maybe[Inputs],
+) -> CaptureMemory:
+    """What the capture kernel needs, against what the next boot will reserve.
+
+    Raises :class:`CouldNotDetermine` between the least and the safe amount.
+    """
+    if next_reservation.problem:
+        raise NotApplicable(f"the next boot will reserve nothing: {next_reservation.problem}")
+    if all(crashkernel.arguments(entry.arguments) == crashkernel.arguments(kernel_arguments) for entry in next_boot.entries):
+        raise NotApplicable("the next boot asks for the same reservation as this one")
+    now = maybe_capture_inputs.value
+    same = now.same_kernel and all(entry.starts(kernel_release) for entry in next_boot.entries)
+    sizes = reserved_at(next_boot, kernel_arguments, now)
+    small, large = (model.needed(replace(now, reserved=size, same_kernel=same)) for size in (min(sizes), max(sizes)))
+    return large if large.reserved < large.least else decided(replace(small, least=min(small.least, small.reserved)))
 
 
 @derived

@@ -7,13 +7,11 @@ from dataclasses import replace
 from .. import capture_memory as model
 from ..capture_memory import CaptureMemory, Inputs
 from ..fact import Maybe, derived
-from ..parsers import crashkernel
 from ..parsers.bootloader import BootConfiguration, NextBoot
-from ..parsers.crashkernel import Request, human
 from ..parsers.iomem import AddressMap
 from ..parsers.kernel_image import BootImage
 from ..verdict import CouldNotDetermine, NotApplicable
-from .capture_memory import decided
+from .capture_memory import decided, reserved_at
 from .installed_kernel import Parts
 from .reservation import NextReservation, reservation_at
 
@@ -73,29 +71,15 @@ def judged_capture_memory(
         raise NotApplicable(f"the capture kernel is {capture_release}, whichever kernel runs")
     now = maybe_capture_inputs.value
     if judged_parts.how == "installed" and judged_release == kernel_release:
-        return decided(model.needed(replace(now, reserved=_reserved(judged_boot, kernel_arguments, now))))
+        return decided(model.needed(replace(now, reserved=min(reserved_at(judged_boot, kernel_arguments, now)))))
     image = maybe_kernel_image.value.memory
     if image is None:
         raise CouldNotDetermine("the image's header does not say how much memory the kernel takes")
-    then = replace(now, reserved=_reserved(judged_boot, kernel_arguments, now), same_kernel=True)
+    then = replace(now, reserved=min(reserved_at(judged_boot, kernel_arguments, now)), same_kernel=True)
     # the header counts gaps, and room to unpack itself, which the kernel gives back
     small = model.needed(_with_initramfs(replace(then, kernel_image=image * 3 // 4), _LESS))
     large = model.needed(_with_initramfs(replace(then, kernel_image=image), _MORE))
     return decided(replace(large, least=small.least))
-
-
-def _reserved(boot: NextBoot, running: str, now: Inputs) -> int:
-    """The least that any kernel would make of the entries."""
-    sizes = []
-    for entry in boot.entries:
-        if crashkernel.arguments(entry.arguments) == crashkernel.arguments(running):
-            sizes.append(now.reserved)
-        else:
-            found = crashkernel.outcomes(entry.arguments, now.ram)
-            sizes += [outcome.size for outcome in found if isinstance(outcome, Request)]
-    if not sizes:
-        raise CouldNotDetermine(f"how much {boot.entries[0].source} reserves of {human(now.ram)} is unknown")
-    return min(sizes)
 
 
 def _with_initramfs(inputs: Inputs, share: tuple[int, int]) -> Inputs:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdump import recording
 from kdump.capture_memory import UNBOUNDED, Inputs, file_system_limit, needed
 from kdump.facts.kernel import CommandLine
 from kdump.parsers.capture_hazards import hazards
+from kdump.transcript import Reading
+from kdump.verdict import Verdict
+from selftests.judging import ask, denied, host
 
 M = 1 << 20
 # linux 6.1.0-56-amd64 with kdump-tools 1.8.1: a real machine's /proc/iomem, image, listing and modules
@@ -121,3 +126,25 @@ def test_a_tmpfs_root_holds_half_of_the_memory() -> None:
 )
 def test_hazards_on_the_capture_command_line(words: str, count: int) -> None:
     assert len(hazards(CommandLine.parse(words), 256 * M)) == count
+
+
+HEALTHY = recording.load(Path(__file__).parents[2] / "recordings" / "debian12-healthy.transcript")
+BOOT = HEALTHY.readings["boot_configuration"]
+
+
+@pytest.mark.parametrize(
+    ("boot", "found"),
+    [
+        (BOOT, Verdict.NOT_APPLICABLE),  # it asks for what is reserved now
+        (replace(BOOT, text=BOOT.text.replace("=256M", "=64M")), Verdict.PRESENT),
+        (replace(BOOT, text=BOOT.text.replace("=256M", "=112M")), Verdict.UNDETERMINED),
+        (replace(BOOT, text=BOOT.text.replace("=256M", "=176M")), Verdict.ABSENT),
+        # another kernel, which may need more
+        (replace(BOOT, text=BOOT.text.replace("=256M", "=176M").replace("6.1.0-56-amd64", "6.12.9")), Verdict.UNDETERMINED),
+        (replace(BOOT, text=BOOT.text.replace("crashkernel=256M", "")), Verdict.NOT_APPLICABLE),  # another cause
+        (denied("boot_configuration"), Verdict.UNDETERMINED),
+    ],
+)
+def test_next_boot(boot: Reading, found: Verdict) -> None:
+    transcript = host(*HEALTHY.readings.values(), boot)
+    assert ask(transcript, "crashkernel_too_small", "next_boot_reserves_enough_for_it_too")[0] is found
