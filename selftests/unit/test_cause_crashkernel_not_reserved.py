@@ -9,7 +9,8 @@ import pytest
 from kdump.catalogue import suite_facts
 from kdump.fact import Knowledge
 from kdump.transcript import Reading, Transcript
-from kdump.verdict import CouldNotDetermine, NotApplicable
+from kdump.verdict import CouldNotDetermine, NotApplicable, Verdict
+from selftests.judging import ask
 
 suite_facts()
 
@@ -209,3 +210,29 @@ def test_next_boot(text: str, problem: str) -> None:
 def test_next_boot_unknown(knowledge: Knowledge, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         knowledge.get("next_reservation")
+
+
+ASKED, NOW, NEXT = (
+    "reservation_is_as_large_as_the_command_line_asks",
+    "memory_is_reserved_for_the_capture_kernel",
+    "next_boot_reserves_memory_too",
+)
+SMALLER = RAM_2G + "\n  6f000000-72ffffff : Crash kernel"
+
+
+@pytest.mark.parametrize(
+    ("test", "knowledge", "verdict"),
+    [
+        (NOW, host(), Verdict.ABSENT),
+        (NOW, host(size="0", iomem=RAM_2G), Verdict.PRESENT),
+        (NOW, host(extra={SIZE: Reading(SIZE, "", "cat: x: Device or resource busy", 1)}), Verdict.UNDETERMINED),
+        (ASKED, host(), Verdict.ABSENT),
+        (ASKED, host(iomem=SMALLER, size="67108864"), Verdict.PRESENT),
+        (ASKED, host(uid="1000"), Verdict.UNDETERMINED),
+        (NEXT, next_boot(GRUB % (CK, CK, CK)), Verdict.ABSENT),
+        (NEXT, next_boot(GRUB % ("", CK, CK)), Verdict.PRESENT),
+        (NEXT, next_boot("", errors="/boot/grub2: Permission denied"), Verdict.UNDETERMINED),
+    ],
+)
+def test_verdicts(test: str, knowledge: Knowledge, verdict: Verdict) -> None:
+    assert ask(knowledge.transcript, "crashkernel_not_reserved", test)[0] is verdict

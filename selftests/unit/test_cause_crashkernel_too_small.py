@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kdump.facts.kernel import CommandLine
 from kdump.parsers.capture_hazards import hazards
 from kdump.transcript import Reading
 from kdump.verdict import Verdict
-from selftests.judging import ask, denied, host
+from selftests.judging import ask, denied, host, says
 
 M = 1 << 20
 # linux 6.1.0-56-amd64 with kdump-tools 1.8.1: a real machine's /proc/iomem, image, listing and modules
@@ -148,3 +149,42 @@ BOOT = HEALTHY.readings["boot_configuration"]
 def test_next_boot(boot: Reading, found: Verdict) -> None:
     transcript = host(*HEALTHY.readings.values(), boot)
     assert ask(transcript, "crashkernel_too_small", "next_boot_reserves_enough_for_it_too")[0] is found
+
+
+KDUMPCTL = recording.load(Path(__file__).parents[2] / "recordings" / "kdumpctl-healthy.transcript")
+ENOUGH, ROOM, FREE = (
+    "reservation_covers_what_the_capture_kernel_needs",
+    "unpacked_initramfs_fits_into_its_file_system",
+    "capture_command_line_leaves_memory_free",
+)
+
+
+def appended(words: str) -> Reading:
+    settings = KDUMPCTL.readings[says("kdump_sysconfig").command]
+    return replace(settings, text=f'{settings.text}\nKDUMP_COMMANDLINE_APPEND="nr_cpus=1 {words}"')
+
+
+def unpacked(size: int) -> Reading:
+    listing = KDUMPCTL.readings[says("initramfs").command]
+    return replace(listing, text=re.sub(r"(?m)^total .*", f"total {size} {size} 412", listing.text))
+
+
+@pytest.mark.parametrize(
+    ("test", "readings", "found"),
+    [
+        (ENOUGH, [], Verdict.ABSENT),
+        (ENOUGH, [unpacked(200 * M)], Verdict.PRESENT),
+        (ENOUGH, [says("luks_memory", "/dev/vda unreadable"), denied("initramfs")], Verdict.UNDETERMINED),
+        (ENOUGH, [denied("address_map")], Verdict.UNDETERMINED),
+        (ROOM, [], Verdict.ABSENT),
+        (ROOM, [unpacked(120 * M)], Verdict.PRESENT),
+        (ROOM, [unpacked(120 * M), appended("initramfs_options=size=90%")], Verdict.UNDETERMINED),  # older kernels ignore it
+        (ROOM, [denied("initramfs")], Verdict.UNDETERMINED),
+        (FREE, [], Verdict.ABSENT),
+        (FREE, [appended("hugepages=512")], Verdict.PRESENT),
+        (FREE, [denied("kdump_sysconfig")], Verdict.UNDETERMINED),
+    ],
+)
+def test_verdicts(test: str, readings: list[Reading], found: Verdict) -> None:
+    verdict, words = ask(host(*KDUMPCTL.readings.values(), *readings), "crashkernel_too_small", test)
+    assert verdict is found, words

@@ -177,6 +177,7 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("root=UUID=aa usbcore.nousb")], PRESENT),
         ("usb_is_not_switched_off", [storage("root_storage", DISK + "\nbus usb"), kexec("root=UUID=aa nousb")], PRESENT),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb")], ABSENT),
+        ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), denied("kexec_command")], UNKNOWN),
     ],
 )
 def test_disk(test, readings, verdict):

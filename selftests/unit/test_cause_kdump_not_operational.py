@@ -180,6 +180,8 @@ def test_other_ways_not_to_be_operational(test, readings, verdict):
         ("none [integrity] confidentiality", "-s", "0", GREEN),
         ("none [integrity] confidentiality", "-c", "0", RED),
         ("none [integrity] confidentiality", "-c", "1", GREEN),  # kdumpctl appends -s
+        ("none [integrity] confidentiality", "$MORE", "0", UNKNOWN),
+        ("", "-s", "0", UNKNOWN),
     ],
 )
 def test_lockdown(lockdown, arguments, secure_boot, verdict):
