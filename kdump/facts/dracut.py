@@ -9,6 +9,7 @@ from enum import Enum
 
 from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
+from ..parsers.dump_target import options
 from ..parsers.initramfs import SQUASH_IMAGES, Initramfs
 from ..parsers.squash_rules import SquashRules, squash_rules
 from ..verdict import CouldNotDetermine, NotApplicable
@@ -20,18 +21,27 @@ squash_tools = fact(
     "for tool in mksquashfs mkfs.erofs; do command -v $tool; done || :",
     lambda text: frozenset(path.rpartition("/")[2] for path in text.split()),
 )
+
+
+def dracut_arguments(text: str) -> str:
+    """The value of ``dracut_args`` in kdump.conf: the last one counts (kdump-lib-initramfs.sh, kdump_get_conf_val()).
+
+    >>> dracut_arguments("dracut_args --omit squash # --xz")
+    '--omit squash'
+    """
+    return dict(options(text)).get("dracut_args", "")
+
+
 dracut_args = fact(
     "dracut_args",
     "grep -hE '^[[:space:]]*dracut_args[[:space:]]' /etc/kdump.conf",
-    str,
+    dracut_arguments,
     statuses=(0, 1),
     absent="",
 )
 
-# kdump-lib.sh have_compression_in_dracut_args()
-_COMPRESSION = re.compile(
-    r"(^|\s)--(gzip|bzip2|lzma|xz|lzo|lz4|zstd|no-compress|compress|squash-compressor)(=|\s|$)", re.MULTILINE
-)
+# kdump-lib.sh have_compression_in_dracut_args(): "--compress=xz" is none to it
+_COMPRESSION = re.compile(r"(^|\s)--(gzip|bzip2|lzma|xz|lzo|lz4|zstd|no-compress|compress|squash-compressor)(\s|$)")
 _OMITTED = re.compile(r"--omit[= ]+(\"[^\"]*\"|'[^']*'|\S+)")
 
 

@@ -10,6 +10,7 @@ from ..flavour import KDUMP_TOOLS, KDUMPCTL, Flavour
 from ..parsers import dump_saver as options
 from ..parsers.dump_saver import DumpSaver, saver
 from ..parsers.dump_target import DumpTarget
+from ..parsers.dump_target import options as kdump_conf_options
 from ..parsers.shell_settings import ShellSettings
 from ..verdict import CouldNotDetermine, NotApplicable
 from .kernel import CommandLine
@@ -63,10 +64,9 @@ def dump_saver(
 
 
 def _last_core_collector(text: str) -> str:
-    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
-    if not lines:
+    if not text.strip():
         return ""
-    value = lines[-1][1].partition("#")[0].strip() if len(lines[-1]) > 1 else ""
+    value = dict(kdump_conf_options(text)).get("core_collector", "")
     if not value:
         raise ValueError("core_collector stands in kdump.conf without a command: kdumpctl refuses that")
     return value

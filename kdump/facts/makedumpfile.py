@@ -104,7 +104,12 @@ def _compared(reads: bool, bits: str | None, copy: Copy, maybe_trial: Maybe[Memo
         raise CouldNotDetermine(_OTHER_COPY)
     if copy.same is False:
         reads = bool(copy.reads_section_size)
+    failed = maybe_trial.value.complaint if maybe_trial.known and copy.same else None
     if bits is not None and reads:
+        if failed is not None:
+            return SectionSize(
+                False, f"makedumpfile reads {SECTION_SIZE}={bits}, and says {failed!r} on the running kernel all the same"
+            )
         return SectionSize(True, f"the kernel exports {SECTION_SIZE}={bits} and makedumpfile reads it")
     silent = (
         f"makedumpfile does not read the kernel's {SECTION_SIZE}={bits}"

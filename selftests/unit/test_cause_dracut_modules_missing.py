@@ -90,8 +90,10 @@ def test_next_image(rules, loop, verdict, words):
 @pytest.mark.parametrize(
     ("rules", "arguments", "verdict"),
     [
-        (f"{DRACUT_059}\n{NO_GATE}", "dracut_args --compress=xz", NOT_APPLICABLE),
-        (f"{DRACUT_059}\n{GATE}", "dracut_args --compress=xz", RED),  # the older one squashes all the same
+        (f"{DRACUT_059}\n{NO_GATE}", "dracut_args --compress xz", NOT_APPLICABLE),
+        (f"{DRACUT_059}\n{NO_GATE}", "dracut_args --compress=xz", RED),  # kdump-utils does not know it in this form
+        (f"{DRACUT_059}\n{NO_GATE}", "dracut_args --add x # --xz", RED),
+        (f"{DRACUT_059}\n{GATE}", "dracut_args --compress xz", RED),  # the older one squashes all the same
         (f"{DRACUT_059}\n{GATE}", 'dracut_args --omit "squash plymouth"', NOT_APPLICABLE),
         (f"{DRACUT_059}\n{GATE}", 'dracut_args --omit-drivers "squash"', RED),
     ],

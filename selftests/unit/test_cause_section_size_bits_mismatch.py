@@ -56,6 +56,10 @@ SCP = (says("kdump_userspace", "/usr/bin/kdumpctl"), says("core_collector_lines"
         ([X86, denied("vmcoreinfo"), READS], NOT_APPLICABLE, "x86_64"),
         ([ARM, EXPORTS, missing("makedumpfile_reads_section_size")], NOT_APPLICABLE, "not installed"),
         ([ARM, SILENT, READS, *SCP], NOT_APPLICABLE, "scp"),
+        # the number is read, and does not help
+        ([ARM, EXPORTS, READS, FAILS], RED, "all the same"),
+        ([X86, EXPORTS, READS, FAILS], RED, "all the same"),
+        ([ARM, EXPORTS, READS, SLOW], GREEN, ""),
         # the capture kernel will run the one in its initramfs
         ([ARM, EXPORTS, READS, OTHER_READS], GREEN, ""),
         ([ARM, EXPORTS, READS, OTHER_DEAF, WALKS], UNKNOWN, "another one"),
