@@ -44,6 +44,13 @@ def test_service_starts_at_next_boot(unit_state):
     )
 
 
+def test_service_is_not_switched_off(switched_off):
+    assert not switched_off, (
+        f"/etc/default/kdump-tools says {switched_off}: the service loads nothing when it starts next, and the capture kernel, "
+        "which boots this system, saves nothing"
+    )
+
+
 def test_kernel_still_accepts_a_capture_kernel(load_permission):
     assert load_permission.loaded or not load_permission.disabled, (
         "kernel.kexec_load_disabled is 1 and no capture kernel is loaded: until the next boot none can be"

@@ -85,10 +85,11 @@ class NetworkPath:
         return cls(host, tuple(addresses), tuple(interfaces), drivers, complaint, unresolved, tuple(unknown))
 
 
-#: the same on the host, whose system kdump-tools boots (kdump-config: mount -t nfs, ssh)
+#: the same on the host, whose system kdump-tools boots (kdump-config 1.8.1: mount -t nfs, ssh, busybox ftpput)
+_ON_HOST = {"nfs": ("mount.nfs", "mount.nfs4"), "ssh": ("ssh",), "ftp": ("busybox",)}
 host_programs = fact(
     "host_programs",
-    "for tool in mount.nfs mount.nfs4 ssh; do command -v $tool; done || :",
+    "for tool in mount.nfs mount.nfs4 ssh busybox; do command -v $tool; done || :",
     lambda text: frozenset(path.rpartition("/")[2] for path in text.split()),
 )
 network_path = fact("network_path", "network_path", NetworkPath.parse, slow=True)
@@ -171,12 +172,13 @@ def lacking_for_network(
 ) -> list[str]:
     """What the way to the dump target takes and the capture kernel has not: drivers, programs, a word to bring it up."""
     kind = network_target.kind
-    programs = _PROGRAMS.get(kind, ())
     if flavour.boots_real_root:
-        if kind in ("nfs", "ssh") and not maybe_host_programs.value.intersection(programs):
-            return [f"the program {programs[0]}"]
+        own = _ON_HOST.get(kind, ())
+        if own and not maybe_host_programs.value.intersection(own):
+            return [f"the program {own[0]}"]
         raise NotApplicable(f"{flavour.name} boots the whole system, which brings its network up as ever")
     image = maybe_initramfs.value
+    programs = _PROGRAMS.get(kind, ())
     found = [f"the program {programs[0]}"] if programs and not any(image.has_program(name) for name in programs) else []
     if not _brought_up(image, maybe_initramfs_texts, maybe_capture_cmdline):
         _ = maybe_initramfs_texts.value, maybe_capture_cmdline.value  # what was not seen may be there
@@ -240,8 +242,9 @@ def ssh_key_of_target(
         if not all(name.startswith("/root/.ssh/") for name in wanted):
             raise CouldNotDetermine(f"whether the key {names} is {place} was not looked at")
         return f"the key {names} is not {place}: nobody can type a password there"
-    if flavour is KDUMPCTL and not there.intersection(("/root/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")):
+    # kdump-config calls ssh as it is: without a terminal it refuses a host whose key it does not know
+    if flavour is not SUSE_KDUMP and not there.intersection(("/root/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")):
         raise CouldNotDetermine(
-            f"no known_hosts is {place}: ssh will refuse {network_target.host}, unless ssh_config names another such file"
+            f"no known_hosts of root is {place}: ssh will refuse {network_target.host}, unless ssh_config names another such file"
         )
     return ""

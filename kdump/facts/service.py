@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..fact import Maybe, derived, fact
-from ..flavour import FLAVOURS, Flavour
+from ..flavour import FLAVOURS, KDUMP_TOOLS, Flavour
 from ..parsers.log_signatures import sightings
+from ..parsers.shell_settings import ShellSettings
 from ..parsers.systemd import PROPERTIES, Unit, last_start, units
 from ..verdict import CouldNotDetermine, NotApplicable
 from .identity import XEN
@@ -73,6 +75,20 @@ def unit_state(kdump_units: Mapping[str, Unit], flavour: Flavour, maybe_unit_log
                 f"{unit.name} is {unit.active}: its initramfs is probably being built; ask again in a minute or two"
             )
     return UnitState(there, log_says(maybe_unit_log))
+
+
+@derived
+def switched_off(flavour: Flavour, maybe_kdump_tools_defaults: Maybe[ShellSettings]) -> str:
+    """The setting by which the service does nothing; "" where it is on.
+
+    Source: Debian kdump-tools 1.8.1, /etc/init.d/kdump-tools: ``[ "$USE_KDUMP" -ne 0 ] || exit 0``, before it loads, and in the
+    capture kernel, which boots the same system, before it saves. What is no number ends it likewise.
+    """
+    if flavour is not KDUMP_TOOLS:
+        raise NotApplicable(f"{flavour.name} has no switch besides its unit")
+    given = maybe_kdump_tools_defaults.value.get("USE_KDUMP")
+    on = re.fullmatch(r"\s*[-+]?\d+\s*", given) is not None and int(given) != 0
+    return "" if on else f"USE_KDUMP={given}"
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,7 @@ SSH = [
 ]
 SUSE_SSH = [*SSH, says("kdump_userspace", "/usr/sbin/kdumptool"), says("kdump_sysconfig", "KDUMP_SAVEDIR=ssh://kdump@nas/x")]
 TOOLS_SSH = [*HEALTHY, says("kdump_tools_defaults", "SSH=kdump@nas")]
+LISTED = "-rw------- 1 root root 9 Jan 1 00:00 /root/.ssh/"
 NAME, ROUTE = "name_of_the_network_target_is_known", "network_target_has_a_route"
 NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_lets_the_capture_kernel_in"
 
@@ -240,6 +241,7 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (NIC, [*TOOLS_SSH, says("host_programs", "/usr/bin/ssh")], NA),
         (NIC, [*TOOLS_SSH, says("host_programs", "/sbin/mount.nfs")], PRESENT),
         (NIC, TOOLS_SSH, UNKNOWN),
+        (NIC, [*HEALTHY, says("kdump_tools_defaults", "FTP=nas"), says("host_programs", "/usr/bin/ssh")], PRESENT),
         (KEY, HEALTHY, NA),
         (KEY, NETWORK, NA),
         (KEY, SSH, ABSENT),
@@ -251,7 +253,8 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (KEY, [*SUSE_SSH, image("root/.ssh/id_ed25519")], ABSENT),
         (KEY, [*SUSE_SSH, image("root/.ssh/config")], PRESENT),
         (KEY, [*SUSE_SSH, says("kdump_sysconfig", "KDUMP_SAVEDIR=ssh://kdump:secret@nas/x")], NA),
-        (KEY, [*TOOLS_SSH, says("root_ssh_folder", "-rw------- 1 root root 9 Jan 1 00:00 /root/.ssh/kdump_id_rsa")], ABSENT),
+        (KEY, [*TOOLS_SSH, says("root_ssh_folder", f"{LISTED}kdump_id_rsa\n{LISTED}known_hosts")], ABSENT),
+        (KEY, [*TOOLS_SSH, says("root_ssh_folder", f"{LISTED}kdump_id_rsa")], UNKNOWN),
         (KEY, [*TOOLS_SSH, missing("root_ssh_folder")], PRESENT),
         (KEY, [*TOOLS_SSH, denied("root_ssh_folder")], UNKNOWN),
         (WRITTEN, NETWORK, NA),

@@ -147,6 +147,13 @@ def test_service_is_active(readings, verdict, words):
         ("service_starts_at_next_boot", [DEBIAN, unit("kdump-tools.service", file="")], UNKNOWN),
         ("service_starts_at_next_boot", [DEBIAN, unit("kdump-tools.service", active="x")], UNKNOWN),
         ("service_starts_at_next_boot", [DEBIAN], UNKNOWN),
+        *(
+            ("service_is_not_switched_off", [DEBIAN, says("kdump_tools_defaults", text)], verdict)
+            for text, verdict in (("USE_KDUMP=1", GREEN), ("USE_KDUMP=0", RED), ("", RED), ("USE_KDUMP=yes", RED))
+        ),
+        ("service_is_not_switched_off", [DEBIAN, missing("kdump_tools_defaults")], RED),
+        ("service_is_not_switched_off", [DEBIAN, denied("kdump_tools_defaults")], UNKNOWN),
+        ("service_is_not_switched_off", [KDUMPCTL], NOT_APPLICABLE),
         ("kernel_still_accepts_a_capture_kernel", [LOADED, says("kexec_load_disabled", "1"), missing("kexec_load_limit")], GREEN),
         (
             "kernel_still_accepts_a_capture_kernel",
