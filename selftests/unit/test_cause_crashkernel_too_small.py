@@ -177,8 +177,9 @@ def unpacked(size: int) -> Reading:
         (ENOUGH, [says("luks_memory", "/dev/vda unreadable"), denied("initramfs")], Verdict.UNDETERMINED),
         (ENOUGH, [denied("address_map")], Verdict.UNDETERMINED),
         (ROOM, [], Verdict.ABSENT),
-        (ROOM, [unpacked(120 * M)], Verdict.PRESENT),
+        (ROOM, [unpacked(250 * M)], Verdict.PRESENT),
         (ROOM, [unpacked(120 * M), appended("initramfs_options=size=90%")], Verdict.UNDETERMINED),  # older kernels ignore it
+        (ROOM, [unpacked(120 * M), appended("quiet")], Verdict.PRESENT),
         (ROOM, [denied("initramfs")], Verdict.UNDETERMINED),
         (FREE, [], Verdict.ABSENT),
         (FREE, [appended("hugepages=512")], Verdict.PRESENT),
