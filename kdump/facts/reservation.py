@@ -174,7 +174,10 @@ def next_reservation(
     if maybe_fadump_enabled.otherwise(False):
         raise NotApplicable("firmware-assisted dump is in use: it needs no capture kernel in reserved memory")
     ram = maybe_address_map.value.ram if maybe_address_map.known else None
-    return reservation_at(next_boot, kernel_arguments, crash_size, ram)
+    found = reservation_at(next_boot, kernel_arguments, crash_size, ram)
+    if found.problem:
+        _ = maybe_fadump_enabled.value
+    return found
 
 
 def reservation_at(boot: NextBoot, running: str, reserved: int, ram: int | None) -> NextReservation:

@@ -153,6 +153,6 @@ def kdump_implementations(flavours: tuple[Flavour, ...], maybe_crash_loaded: May
     if not flavours:
         if isinstance(maybe_crash_loaded.reason, NotApplicable):
             raise maybe_crash_loaded.reason
-        if maybe_crash_loaded.otherwise(False):
+        if maybe_crash_loaded.value:
             raise CouldNotDetermine("a capture kernel is loaded, by nothing that this suite knows")
     return Implementations(tuple(flavour.name for flavour in flavours))

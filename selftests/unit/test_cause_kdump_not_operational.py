@@ -136,6 +136,7 @@ def test_service_is_active(readings, verdict, words):
         ("one_kdump_implementation_is_installed", [DEBIAN, LOADED], GREEN),
         ("one_kdump_implementation_is_installed", [says("kdump_userspace"), NOT_LOADED], RED),
         ("one_kdump_implementation_is_installed", [says("kdump_userspace"), LOADED], UNKNOWN),
+        ("one_kdump_implementation_is_installed", [says("kdump_userspace"), denied("crash_loaded")], UNKNOWN),
         ("one_kdump_implementation_is_installed", [says("kdump_userspace"), NO_CRASH_KEXEC], NOT_APPLICABLE),
         (
             "one_kdump_implementation_is_installed",
