@@ -28,6 +28,8 @@ from lab.machine import Machine
 SUITE_DEADLINE = 1800.0
 #: panics that a case brings about; a capture kernel that dies of memory panics with other words
 _PANIC = re.compile(r"Kernel panic - not syncing: (sysrq triggered crash|NMI: |hung_task: |Out of memory: .*panic_on_oom)")
+#: an emulated machine beside another one takes its time to authenticate
+_PATIENT = "--connect-timeout=30"
 _AFTER = re.compile(r"^  after the trigger: (.*)$", re.MULTILINE)
 
 
@@ -93,7 +95,8 @@ def _follow(machine: Machine, target: str, case: Case, folder: Path, vmlinux: Pa
         wanted = "killed" if case.before is None else case.before.name
         found = "killed" if first.status < 0 else _state(first)
         if found != wanted:
-            problems.append(f"FIRST RUN: {found} instead of {wanted}")
+            (folder / "terminal.txt").write_text(first.output)
+            return Outcome(target, case.name, found, "", 0.0, (f"FIRST RUN: {found} instead of {wanted}",))
         repeated = _suite(machine, case, folder, options, None)
         if repeated.status != 4 or "--crash-resume" not in repeated.output:
             problems.append("NOT REFUSED: a second run, without --crash-resume, of a crash that nobody followed")
@@ -128,7 +131,7 @@ def _suite(machine: Machine, case: Case, folder: Path, options: list[str], mark:
     name = machine.image.recipe.name
     state = folder / "state"
     command = [sys.executable, "-m", "pytest", "tests/qualification", f"--hosts={name}", f"--ssh-config={machine.ssh_config}"]
-    command += [f"--crash={name}", f"--html={folder / 'report.html'}", f"--junitxml={folder / 'junit.xml'}", *options]
+    command += [f"--crash={name}", f"--html={folder / 'report.html'}", f"--junitxml={folder / 'junit.xml'}", _PATIENT, *options]
     with tempfile.TemporaryFile() as output:
         suite = subprocess.Popen(
             command,
