@@ -35,8 +35,10 @@ class Candidate:
 
     @property
     def is_debuginfo(self) -> bool:
-        """Whether it is meant for the analysis of dumps. SUSE's kernel package has a vmlinux without DWARF in /boot."""
-        if self.given or self.image is None or self.image.has_dwarf:
+        """Whether it is meant for the analysis of dumps. SUSE's kernel package has a vmlinux without DWARF in /boot, or a
+        compressed one beside its modules; crash itself unpacks one that is debuginfo (crash-utility/crash:filesys.c,
+        is_compressed_kernel())."""
+        if self.given or self.image is None or self.image.has_dwarf or self.path.startswith("/usr/lib/debug/"):
             return True
         return not self.path.startswith("/boot/") and self.image.compression is None
 

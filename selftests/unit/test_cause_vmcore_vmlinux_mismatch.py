@@ -80,6 +80,9 @@ OWN = "/boot/vmlinux-6.1.0"
         ([{"path": OWN, "debug": False}], NOT_APPLICABLE),
         ([{"path": f"{OWN}.xz", "packed": True}], NOT_APPLICABLE),
         ([{"path": f"{OWN}.xz", "packed": True}, {"build_id": OTHER}], PRESENT),
+        # debuginfo that somebody compressed, which crash unpacks
+        ([{"path": f"{PLACE}.xz", "packed": True}], ABSENT),
+        ([{"path": f"{PLACE}.xz", "packed": True, "build_id": OTHER}], PRESENT),
         # named by the user
         ([{"path": "/srv/it", "given": True}], ABSENT),
         ([{"path": "/srv/it", "given": True, "build_id": OTHER}], PRESENT),
