@@ -52,6 +52,10 @@ def test_network_target_has_a_route(network_route):
     assert network_route.interfaces, f"no route leads to {network_route.host}: {network_route.complaint}"
 
 
+def test_network_target_answers(target_that_answered):
+    assert target_that_answered
+
+
 def test_drivers_of_the_network_are_in_the_kdump_initramfs(lacking_for_network):
     assert not lacking_for_network, (
         f"the dump goes over the network, and the capture kernel lacks {', '.join(lacking_for_network)}"

@@ -160,6 +160,21 @@ def network_route(network_target: DumpTarget, maybe_network_path: Maybe[NetworkP
 
 
 @derived
+def target_that_answered(network_target: DumpTarget, maybe_network_route: Maybe[NetworkPath], mounted: Mapping[str, str]) -> str:
+    """The other side's file system, where this host has one of it mounted: then it answered once. Nothing is sent there."""
+    route = maybe_network_route.value
+    if not route.interfaces:
+        raise NotApplicable(f"no route leads to {route.host}: nobody is there to answer")
+    for source in mounted.values() if network_target.kind in ("nfs", "cifs") else ():
+        if route.host in (source.partition(":/")[0].strip("[]"), source.removeprefix("//").partition("/")[0]):
+            return source
+    raise CouldNotDetermine(
+        f"whether {network_target.kind} {network_target.where} answers, and takes the dump, was not tried: only a test crash "
+        "tells"
+    )
+
+
+@derived
 def lacking_for_network(
     network_target: DumpTarget,
     flavour: Flavour,

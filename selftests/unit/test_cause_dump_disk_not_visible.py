@@ -210,6 +210,7 @@ SUSE_SSH = [*SSH, says("kdump_userspace", "/usr/sbin/kdumptool"), says("kdump_sy
 TOOLS_SSH = [*HEALTHY, says("kdump_tools_defaults", "SSH=kdump@nas")]
 LISTED = "-rw------- 1 root root 9 Jan 1 00:00 /root/.ssh/"
 NAME, ROUTE = "name_of_the_network_target_is_known", "network_target_has_a_route"
+ANSWERS = "network_target_answers"
 NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_lets_the_capture_kernel_in"
 
 
@@ -226,6 +227,13 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
         (ROUTE, [*NETWORK, says("network_path", "host nas\naddress 10.0.0.5\nunreachable RTNETLINK answers: …")], PRESENT),
         (ROUTE, [*NETWORK, says("network_path", "host nas\nunresolved 2")], NA),
         (ROUTE, [*NETWORK, says("network_path", "host nas\naddress 10.0.0.5\nroute 10.0.0.5")], UNKNOWN),
+        (ANSWERS, HEALTHY, NA),
+        (ANSWERS, NETWORK, UNKNOWN),
+        (ANSWERS, [*NETWORK, says("mounted", "/dev/vda /\nnas:/export /mnt")], ABSENT),
+        (ANSWERS, [*NETWORK, says("mounted", "/dev/vda /\nnas2:/export /mnt")], UNKNOWN),
+        (ANSWERS, [*NETWORK, denied("mounted")], UNKNOWN),
+        (ANSWERS, [*SSH, says("mounted", "/dev/vda /\nnas:/export /mnt")], UNKNOWN),
+        (ANSWERS, [*NETWORK, says("network_path", "host nas\naddress 10.0.0.5\nunreachable RTNETLINK answers: …")], NA),
         (NIC, HEALTHY, NA),
         (NIC, NETWORK, ABSENT),
         (NIC, SSH, ABSENT),
