@@ -21,6 +21,7 @@ Loaded: Fact[bool] = Fact(
     "first_of /sys/kernel/kexec/crash_loaded /sys/kernel/kexec_crash_loaded",
     lambda text: text.strip() == "1",
 )
+Booting: Fact[bool] = Fact("still_booting", "crash_booting", lambda text: bool(text.strip()))
 Vmlinux = Fact("vmlinux_files", "vmlinux_files", candidates, slow=True)
 #: characters of what crash says that are sent here, and that :mod:`kdump.open_dump` reads at least
 MOST_OPENED = 4_000_000

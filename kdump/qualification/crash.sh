@@ -24,6 +24,13 @@ crash_bootstatus() {
     done
 }
 
+# crash_booting: a word while systemd still has start jobs: file systems may be missing that are mounted in a moment.
+crash_booting() {
+    [ -d /run/systemd/system ] || return 0
+    limit 10 systemctl is-system-running 2>/dev/null | grep -x -E 'initializing|starting'
+    return 0
+}
+
 # lkdtm_complaint POINT: why LKDTM cannot bring this about; nothing where it can.
 lkdtm_complaint() {
     if [ ! -e /sys/kernel/debug/provoke-crash/DIRECT ]; then

@@ -31,7 +31,7 @@ from .watch import Ended, Limits, Observation, Watch
 T = TypeVar("T")
 ASK = 60.0
 LOOK = 15.0
-#: seconds; the host answers again before its kdump service has loaded the capture kernel for the next crash
+#: seconds; the host answers again before everything is mounted, and before the capture kernel is loaded for the next crash
 LOADED = 300.0
 SETTLED = 15.0
 _PAUSE = 1.0
@@ -379,10 +379,19 @@ class Crash:
         return any(kind in ("dump", "beside") for kind, _ in said)
 
     def _settle(self) -> None:
-        """The machine is back, but may still be mounting the disk that dumps go to."""
-        until = self._clock.now() + SETTLED
-        while self._clock.now() < until and not self._seen_fresh():
+        """The machine is back, but may still be checking and mounting the disk that dumps go to."""
+        began = self._clock.now()
+        while not self._seen_fresh():
+            waited = self._clock.now() - began
+            if waited >= LOADED or (waited >= SETTLED and not self._booting()):
+                return
             self._clock.sleep(_PAUSE)
+
+    def _booting(self) -> bool:
+        try:
+            return self._ask(self._host, asks.Booting)
+        except CouldNotDetermine:
+            return False
 
     def _seen_fresh(self) -> bool:
         try:

@@ -54,6 +54,7 @@ class FakeHost:
             "crash_space": "1048576",
             "crash_bootstatus": "",
             "crash_ready": "",
+            "crash_booting": "",
             "first_of": "1",
             "vmcore_evidence": evidence(EVIDENCE_OF[True]),
             "crash_log": f"dump [ 84.0] kdump-acceptance: {self.token}",
@@ -155,6 +156,19 @@ def test_an_old_dump_that_lies_there_is_not_the_new_one(world):
     listing = f"29200000 1.5 1.0 {DUMP}"
     crash, _ = world(before_crash_listing=listing, crash_listing=listing)
     assert end_of(crash) is Step.FOUND
+
+
+def test_a_disk_that_is_mounted_late_is_waited_for(world):
+    crash, host = world()
+
+    def reading(command, known=host.reading):
+        late = host.fired and host.time.now < host.fired[0] + 150
+        if command.startswith("crash_listing") and late:
+            return Reading(command, "", "", 0)
+        return Reading(command, "starting" if late else "", "", 0) if command == "crash_booting" else known(command)
+
+    host.reading = reading
+    assert end_of(crash) is None and crash.proven
 
 
 def test_a_log_that_nobody_can_read_is_no_proof_and_no_accusation(world):
