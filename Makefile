@@ -13,6 +13,7 @@ help:
 	@echo "make test   set up, run all of the suite's own tests"
 	@echo "make lint   ruff, mypy, shellcheck"
 	@echo "make bench  the benchmarks"
+	@echo "make fuzz   five minutes of broken dumps, guided by coverage"
 	@echo "make bench-hostility  what a user sees of hosts that misbehave, and how long it takes"
 	@echo "make bench-crash  crash lab machines in every way, print the named end of each"
 	@echo "make bench-faults  stage every fault on every lab machine, print the confusion matrix"
@@ -67,8 +68,19 @@ bench-faults: $(VENV)/.dev
 	@tools/packages lab/packages.txt selftests/packages.txt
 	$(BIN)/python bench/faults_bench.py
 
+$(VENV)/.fuzz: requirements-fuzz.txt $(VENV)/.dev
+	@tools/venv $(PYTHON) $(VENV) requirements-fuzz.txt
+	@touch $@
+
+# libFuzzer first; where there is no wheel of it, the tree's own fuzzer, which guides itself by lines, has all the time.
 fuzz: $(VENV)/.dev
-	$(BIN)/python -m selftests.fuzz --seconds 240
+	@if $(MAKE) --no-print-directory $(VENV)/.fuzz; then \
+		mkdir -p $(VENV)/fuzz-corpus && \
+		$(BIN)/python -m selftests.fuzz.with_atheris $(VENV)/fuzz-corpus -max_total_time=240 -print_final_stats=1 && \
+		$(BIN)/python -m selftests.fuzz --seconds 60; \
+	else \
+		$(BIN)/python -m selftests.fuzz --seconds 300; \
+	fi
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -43,6 +43,8 @@ MORE_SAMPLES = 60
 """The same, where the bytes can be had: a transcript has only those above."""
 LARGEST_BITMAP = 4 << 20
 """A bitmap larger than this (of 128 GiB of 4 KiB pages) is not counted."""
+SMALL_BITMAP = 128 << 10
+"""One that is no larger (4 GiB of 4 KiB pages) is counted even where the descriptors tell how many pages there are."""
 WINDOW = 16
 """Descriptors read at one place, in search of the last page that is not the shared page of zeros, and as a sample."""
 SLACK = 64 << 10
@@ -247,8 +249,10 @@ def bad(header: Header, page: Descriptor, data: int) -> str | None:
         return f"points to {page.offset}, before the page data"
     if not 0 < page.size <= header.block_size:
         return f"gives its page {page.size} bytes"
-    if page.flags & ~(ZLIB | LZO | SNAPPY | ZSTD):
+    if page.flags not in (0, ZLIB, LZO, SNAPPY, ZSTD):
         return f"has flags {page.flags:#x}"
+    if not page.flags and page.size != header.block_size:
+        return f"gives its page, which is not compressed, {page.size} bytes"
     return None
 
 
@@ -297,7 +301,16 @@ def _completeness(source: ByteSource, header: Header) -> tuple[Completeness, int
         if header.status & INCOMPLETE:
             reason = f"only {written} of {here} pages were written: makedumpfile ran out of space"
         return Completeness.incomplete(reason, missing_pages=here - written), total, part
-    return _bounds(source, header, total, written, here), total, part
+    complete = _bounds(source, header, total, written, here)
+    if complete.state is State.COMPLETE and header.max_mapnr <= 8 * SMALL_BITMAP:
+        counted = _count_bits(source, header, 0, header.max_mapnr)
+        if counted is not None and counted < total:
+            reason = f"its bitmap has {counted} pages, and it has descriptors of {total}: a part of the bitmap was lost"
+            complete = Completeness.incomplete(reason)
+        elif counted is not None and counted > total:
+            reason = f"its bitmap has {counted} pages, and it has descriptors of {total} only"
+            complete = Completeness.cannot_tell(reason)
+    return complete, total, part
 
 
 def _empty_part(source: ByteSource, header: Header, here: int | None) -> tuple[Completeness, int | None, Split]:
