@@ -36,6 +36,7 @@ async def serve(host_key: str, authorized: str, transcript: str, probe: float) -
             await process.stdin.read()
         await asyncio.sleep(probe)
         process.stdout.write(as_host(answer, process.get_extra_info("sockname")[0]))
+        process.stdout.write_eof()  # as sshd does; without it, did the connection die?
         process.exit(0)
 
     listening = await asyncssh.listen(

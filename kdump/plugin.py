@@ -105,7 +105,7 @@ class Audit:
         self._targets: list[Target] | None = None
         self._gatherer: Gatherer | None = None
         self._knowledge: dict[Target, Knowledge] = {}
-        self._causes: dict[str, Cause | None] = {}
+        self._causes: dict[object, Cause | None] = {}  # by the file's node, or the class's in it
         self._notes: dict[str, str] = {}
         self._waivers = waivers.Waivers()
         self._progress: Progress | None = None
@@ -274,16 +274,14 @@ class Audit:
 
     def cause(self, item: pytest.Item) -> Cause | None:
         """The cause whose file an item stands in; raises :class:`pytest.UsageError` when it is badly declared."""
-        module = item.getparent(pytest.Module)
-        mark = item.get_closest_marker(MARKER)
-        if module is None or mark is None:
-            return None
-        if module.nodeid not in self._causes:
+        if item.parent not in self._causes:
+            module = item.getparent(pytest.Module)
+            mark = item.get_closest_marker(MARKER)
             try:
-                self._causes[module.nodeid] = cause_of(module.obj, mark)
+                self._causes[item.parent] = cause_of(module.obj, mark) if module is not None and mark is not None else None
             except ValueError as problem:
                 raise pytest.UsageError(str(problem)) from problem
-        return self._causes[module.nodeid]
+        return self._causes[item.parent]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

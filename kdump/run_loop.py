@@ -14,6 +14,7 @@ import pytest
 from .hosts import Target
 
 LARGE = 2000  # tests
+SELDOM = (20_000, 20, 20)  # new objects before the collector looks; ten times Python's own
 
 
 class RunLoop:
@@ -63,6 +64,7 @@ def _spare_the_collector(tests: int) -> None:
     """
     if tests > LARGE:
         gc.freeze()
+        gc.set_threshold(*SELDOM)
 
 
 class _Ready:

@@ -14,6 +14,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -92,19 +93,12 @@ class ShortProtocol:
         is put once around all tests that follow one another and can be run so. A warning is said of the first of them.
         """
         session = items[0].session
-        queue = list(zip(items, [*items[1:], follower], strict=True))
-        while queue:
-            here = 1
-            while self._together and here < len(queue) and self._is_short(queue[here - 1][0]) and self._is_short(queue[here][0]):
-                here += 1
-            (item, after), *self._others = queue[:here]
-            self._config.hook.pytest_runtest_protocol(item=item, nextitem=after)
-            self._others = []
-            del queue[:here]
-            if session.shouldfail:
-                raise session.Failed(session.shouldfail)
-            if session.shouldstop:
-                raise session.Interrupted(session.shouldstop)
+        followed = zip(items, [*items[1:], follower], strict=True)
+        for short, some in groupby(followed, key=lambda one: self._together and self._is_short(one[0])):
+            for (item, after), *self._others in [list(some)] if short else ([one] for one in some):
+                self._config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+                self._others = []
+                _stop_if_asked(session)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -280,6 +274,13 @@ class ShortProtocol:
                 module: str = implementation.function.__module__
                 if not known or not module.startswith(known):
                     yield module
+
+
+def _stop_if_asked(session: pytest.Session) -> None:
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
 
 
 def _called(function: Callable[[], None], when: Any) -> pytest.CallInfo[None]:

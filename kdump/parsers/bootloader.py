@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from ..verdict import CouldNotDetermine, NotApplicable
 
+_QUOTES = re.compile(r"""['"\\]""")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _COMMANDS = ("menuentry", "submenu", "linux", "blscfg")  # of those that grub.cfg has, the ones that are looked at
 
@@ -244,6 +245,8 @@ def _not_rescue(nodes: list[_Node]) -> list[_Node]:
 
 
 def _words(line: str) -> list[str]:
+    if not _QUOTES.search(line):
+        return line.split()
     try:
         return shlex.split(line)
     except ValueError:

@@ -7,10 +7,12 @@ each with its reason. Properties are taken from the item when its teardown is re
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import lru_cache
 from typing import Any
 
 import pytest
 
+from ..cause import Cause
 from . import excerpt
 from .collector import finding_of
 from .model import Finding, State
@@ -21,11 +23,7 @@ MOST_WITH_EVIDENCE = 3000  # test cases; in larger files, which pytest keeps in 
 
 def properties(finding: Finding, *, evidence: bool = True) -> list[tuple[str, str]]:
     """The properties of a finding, in a stable order; ``evidence`` is nine tenths of the file's size."""
-    cause = finding.cause
-    named = [("host", finding.host), ("verdict", finding.verdict.value), ("check", finding.check)]
-    if cause is not None:
-        named += [("cause", cause.id), ("stage", cause.stage.value), ("severity", cause.severity.value)]
-        named += [("remediation", " ".join(cause.remediation.split()))]
+    named = [("host", finding.host), ("verdict", finding.verdict.value), *of_test(finding.check, finding.cause)]
     if finding.waiver is not None:
         waiver = finding.waiver
         named += [("waiver", f"{waiver.justification} ({waiver.owner}, until {waiver.expires.isoformat()})")]
@@ -33,6 +31,15 @@ def properties(finding: Finding, *, evidence: bool = True) -> list[tuple[str, st
         return named
     shown = "\n".join(map(excerpt.render, excerpt.excerpts(finding.evidence, EVIDENCE)))
     return [*named, ("evidence", shown)]
+
+
+@lru_cache(1024)
+def of_test(check: str, cause: Cause | None) -> tuple[tuple[str, str], ...]:
+    """The properties that a test case has on all hosts."""
+    if cause is None:
+        return (("check", check),)
+    words = ("stage", cause.stage.value), ("severity", cause.severity.value), ("remediation", " ".join(cause.remediation.split()))
+    return ("check", check), ("cause", cause.id), *words
 
 
 class Properties:

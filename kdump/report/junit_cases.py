@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, mangle_test_address
 
+from ..cause import Cause
 from . import junit
 from .model import Finding, State
 
@@ -68,23 +69,28 @@ class Cases:
 
 
 def _case(report: pytest.TestReport, finding: Finding, timed: bool) -> str:
-    *folders, name = mangle_test_address(report.nodeid)
-    properties = junit.properties(finding, evidence=False)
-    # the first two differ between hosts and verdicts
-    shown = "".join(_property(*one) for one in properties[:2]) + _properties(tuple(properties[2:]))
+    id = report.id
+    name = _quoted(id.names[-1] if id.params is None else f"{id.names[-1]}[{id.params}]")
     seconds = report.duration if timed else 0.0
-    head = f'<testcase classname={_quoted(".".join(folders))} name={_quoted(name)} time="{seconds:.3f}"><properties>{shown}'
+    own = _property("host", finding.host) + _property("verdict", finding.verdict.value)
+    properties = f"<properties>{own}{_of_test(finding.check, finding.cause)}</properties>"
+    head = f'<testcase classname={_class(id.path, id.names)} name={name} time="{seconds:.3f}">{properties}'
     if not isinstance(report.longrepr, tuple):
-        return f"{head}</properties></testcase>"
+        return f"{head}</testcase>"
     path, line, words = report.longrepr
     words = words.removeprefix("Skipped: ")
     text = escape(bin_xml_escape(f"{path}:{line}: {words}"))
-    return f'{head}</properties><skipped type="pytest.skip" message={_quoted(words)}>{text}</skipped></testcase>'
+    return f'{head}<skipped type="pytest.skip" message={_quoted(words)}>{text}</skipped></testcase>'
 
 
 @lru_cache(1024)
-def _properties(named: tuple[tuple[str, str], ...]) -> str:
-    return "".join(_property(name, value) for name, value in named)
+def _class(path: str, names: tuple[str, ...]) -> str:
+    return _quoted(".".join(mangle_test_address("::".join((path, *names)))[:-1]))
+
+
+@lru_cache(1024)
+def _of_test(check: str, cause: Cause | None) -> str:
+    return "".join(_property(name, value) for name, value in junit.of_test(check, cause))
 
 
 def _property(name: str, value: str) -> str:
