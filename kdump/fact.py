@@ -68,17 +68,17 @@ class Fact(Generic[T]):
         # grep's 1 means that there is no such line, unless something was complained of
         if reading.status == 0 or (reading.status in self.statuses and not reading.errors):
             if self.root and not runs_as_root(transcript):
-                raise CouldNotDetermine(f"{self.name}: needs root: connect as root or use --sudo")
+                raise CouldNotDetermine(f"{self.name}: needs root: {_how_to_be_root(transcript)}")
             try:
                 return _parsed(self.parse, reading.text) if len(reading.text) <= REMEMBERED else self.parse(reading.text)
             except (ValueError, LookupError, OverflowError) as error:
                 raise CouldNotDetermine(f"{self.name}: cannot parse the output of `{self.command}`: {error}") from error
-        return self._without_output(reading)
+        return self._without_output(reading, transcript)
 
-    def _without_output(self, reading: Reading) -> T:
+    def _without_output(self, reading: Reading, transcript: Transcript) -> T:
         complaint = reading.errors.split("\n")[-1] if reading.errors else f"exit status {reading.status}"
         if any(word in reading.errors for word in ("Permission denied", "Operation not permitted", "must be root")):
-            raise CouldNotDetermine(f"{self.name}: permission denied: connect as root or use --sudo ({complaint})")
+            raise CouldNotDetermine(f"{self.name}: permission denied: {_how_to_be_root(transcript)} ({complaint})")
         if reading.status in TIMED_OUT:
             raise CouldNotDetermine(f"{self.name}: `{self.command}` did not finish in time")
         if reading.status == 127:
@@ -132,6 +132,7 @@ class Maybe(Generic[T]):
 CATALOGUE: dict[str, Fact[Any] | Derived[Any]] = {}
 
 UID = "id -u"
+NO_SUDO = "no sudo"  # the remark on a transcript for which sudo was asked and refused: why, and what to do
 # What a release is made of in practice; the kernel keeps at most 64 characters of it (include/linux/uts.h).
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}")
 
@@ -144,6 +145,10 @@ def kernel_release(text: str) -> str:
     if not _RELEASE.fullmatch(text):
         raise ValueError(f"{text!r} is not the release of a kernel: name one as `uname -r` or `ls /lib/modules` does")
     return text
+
+
+def _how_to_be_root(transcript: Transcript) -> str:
+    return transcript.remarks.get(NO_SUDO, "connect as root or use --sudo")
 
 
 def runs_as_root(transcript: Transcript) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from . import recording
 from .connection import execute
-from .connection.errors import ConnectionProblem
+from .connection.errors import ConnectionProblem, Kind
 from .crew import Crew
+from .fact import NO_SUDO
 from .hosts import RecordingBackend, Target
 from .progress import REDRAW, Gathering, Waiting
 from .recording import BadRecording
@@ -113,12 +115,25 @@ class Gatherer:
             del self._under_way[target]
             self._answered.put(target)
 
+    def _ask_once(self, target: Target) -> Transcript:
+        done = execute(target.backend, COMMAND, stdin=self._script, deadline=self._deadline, cap=self._cap)
+        return Transcript.parse(done.stdout)
+
     def _read(self, target: Target) -> Transcript:
         if isinstance(target.backend, RecordingBackend):
             return self._complete(target, recording.load(target.backend.path))
         try:
-            done = execute(target.backend, COMMAND, stdin=self._script, deadline=self._deadline, cap=self._cap)
-            return self._complete(target, Transcript.parse(done.stdout))
+            try:
+                return self._complete(target, self._ask_once(target))
+            except ConnectionProblem as problem:
+                as_the_user = getattr(target.backend, "without_sudo", None)
+                if problem.kind is not Kind.NO_SUDO or as_the_user is None:
+                    raise
+                # nothing has run: what needs no root can be judged, and the rest says why it cannot
+                with as_the_user():
+                    answered = self._ask_once(target)
+                remarks = {**answered.remarks, NO_SUDO: f"{problem.what}; {problem.remedy}"}
+                return self._complete(target, replace(answered, remarks=remarks))
         finally:
             close = getattr(target.backend, "close", None)
             if close is not None:

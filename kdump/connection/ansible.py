@@ -4,8 +4,10 @@ The inventory is read by testinfra through ``ansible-inventory``. Variables that
 cannot be honoured end in a sentence, never in a connection made differently.
 """
 
+import contextlib
 import dataclasses
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from testinfra.backend.ansible import AnsibleBackend as TestinfraAnsibleBackend
@@ -79,6 +81,12 @@ class AnsibleBackend(ExecutingBackend, TestinfraAnsibleBackend):  # type: ignore
     def sftp_read(self, path: str) -> Any:
         """As of the backend that the host is reached by."""
         return self.inner().sftp_read(path)
+
+    @contextlib.contextmanager
+    def without_sudo(self) -> Iterator[None]:
+        """As of the backend that the host is reached by."""
+        with self.inner().without_sudo():
+            yield
 
     def close(self) -> None:
         if self._inner is not None and hasattr(self._inner, "close"):

@@ -1,7 +1,9 @@
 """What one command on a target answered, and what every backend of ours has in common."""
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from testinfra.backend.base import BaseBackend, CommandResult
@@ -39,6 +41,16 @@ class ExecutingBackend(BaseBackend):  # type: ignore[misc]  # untyped base
         ``deadline`` is in seconds, ``cap`` in bytes per stream. Raises ConnectionProblem; never runs it twice.
         """
         raise NotImplementedError
+
+    @contextlib.contextmanager
+    def without_sudo(self) -> Iterator[None]:
+        """Within it commands run as the user who logs in: for a host whose sudo refused."""
+        wanted: bool = self.sudo  # type: ignore[has-type]  # set by testinfra
+        self.sudo = False
+        try:
+            yield
+        finally:
+            self.sudo = wanted
 
     def close(self) -> None:
         """Give back what the connection holds. The backend connects again when used again."""

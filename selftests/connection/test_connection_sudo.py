@@ -2,14 +2,21 @@
 
 import getpass
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import sshd_bench as bench
 from ssh_client import Ask, Client
+from testinfra.host import Host
 
 from kdump import connection
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase
+from kdump.fact import Fact
+from kdump.gather import Gatherer
+from kdump.hosts import Target
+from kdump.probe import script
+from kdump.verdict import CouldNotDetermine
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/sudo").exists(), reason="needs sudo")
 
@@ -70,6 +77,30 @@ def test_sudo_refused(
 
 
 @pytest.mark.hostility(25)
+@pytest.mark.hostility(25)
+def test_what_needs_no_root_is_judged_where_sudo_refuses(bench_client: Client, sshd: bench.Sshd, measured) -> None:
+    """The probe is sent again, as the user; whatever needs root says in sudo's words why it is not known."""
+    started = time.monotonic()
+    backend = bench_client.backend(f"asked@127.0.0.1:{sshd.port}", sudo=True)
+    facts = [
+        Fact("open", "cat /proc/cmdline", str),
+        Fact("closed", "cat /etc/shadow", str),
+        Fact("rooted", "id -u", str, root=True),
+    ]
+    gatherer = Gatherer(script(facts), forks=1, deadline=20.0, cap=1 << 20)
+    target = Target("db1", backend, Host(backend))
+    gatherer.start([target])
+    transcript = gatherer.transcript(target)
+    took = time.monotonic() - started
+    assert facts[0].of(transcript)
+    for one in facts[1:]:
+        with pytest.raises(CouldNotDetermine) as caught:
+            one.of(transcript)
+        assert "sudo: a password is required; set KDUMP_SUDO_PASSWORD" in str(caught.value)
+    assert took < 1 + 5
+    measured(str(caught.value), f"{took:.2f} s, the rest judged as the user")
+
+
 def test_sudo_missing(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
     """By a PATH without sudo, set as a login would have it."""
     (sshd.folder / "home/trusted/.ssh").mkdir(exist_ok=True)
