@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab import build, recipe
 from lab.errors import LabError
-from lab.faults import FAULTS, NOT_STAGED
+from lab.faults import FAULTS, NOT_STAGED, logs
 from lab.faults.model import TRUE_OF, Fault
 from lab.faults.staging import ROOT, Outcome, Staging
 
@@ -31,18 +31,21 @@ Name = tuple[str, str]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", action="append", help="only this target (may be repeated)")
-    parser.add_argument("--fault", default="*", help="only faults whose names match this pattern")
+    parser.add_argument("--fault", action="append", help="only faults whose names match this pattern (may be repeated)")
     parser.add_argument("--ci", action="store_true", help="only what `make test` stages, too")
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run judged rightly, stage the rest")
     parser.add_argument("--matrix", action="store_true", help="stage nothing: print the matrix of what is kept")
     parser.add_argument("--keep", type=Path, default=ROOT / "reports" / "faults", help="where each fault's logs go")
+    parser.add_argument("--record", type=Path, metavar="DIR", help="also save each rightly judged fault's logs, scrubbed, in DIR")
     parser.add_argument("--output", type=Path, default=ROOT / "reports" / "faults.txt", help="where the matrix goes")
     options = parser.parse_args()
     rows = [
         (target, fault)
         for fault in FAULTS
         for target in fault.on
-        if target in (options.target or recipe.TARGETS) and fnmatch.fnmatch(fault.name, options.fault) and fault.ci >= options.ci
+        if target in (options.target or recipe.TARGETS)
+        and any(fnmatch.fnmatch(fault.name, pattern) for pattern in options.fault or "*")
+        and fault.ci >= options.ci
     ]
     if not rows:
         parser.error("no fault has that name and target")
@@ -55,6 +58,8 @@ def main() -> int:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 2
+    if options.record:
+        _record(rows, outcomes, options.keep, options.record)
     text = matrix(rows, outcomes)
     print(text)
     options.output.parent.mkdir(exist_ok=True)
@@ -87,6 +92,14 @@ def _stage(rows: list[Row], kept: dict[Name, Outcome], folder: Path) -> dict[Nam
             print(f"{target} {fault.name}: {outcome.seconds:.0f} s, {state}", flush=True)
             _keep(outcome, place)
     return outcomes
+
+
+def _record(rows: list[Row], outcomes: dict[Name, Outcome], kept: Path, folder: Path) -> None:
+    for target, fault in rows:
+        outcome = outcomes.get((target, fault.name))
+        if outcome is not None and not outcome.problems:
+            source = f"real: the lab's {target}, fault {fault.name}: {fault.why}"
+            logs.record(kept / target / fault.name, source, fault.says, folder / f"{target}-{fault.name}.log")
 
 
 def _keep(outcome: Outcome, place: Path) -> None:

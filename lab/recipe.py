@@ -120,7 +120,15 @@ DEBIAN12 = Recipe(
 # A newer kernel (6.12), kexec-tools (2.0.29: kexec_file_load first), makedumpfile (1.7.6) and crash (8.0.6).
 DEBIAN13 = dataclasses.replace(DEBIAN12, name="debian13", suite="trixie")
 
-TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN12, DEBIAN13)}
+# What kdump-tools does not use, and kdumpctl does: dracut and its squash module. It stands beside initramfs-tools, which still
+# makes this machine's images (the package dracut would replace it). And what disks can rest on: LVM, LUKS.
+DEBIAN12_DRACUT = dataclasses.replace(
+    DEBIAN12,
+    name="debian12-dracut",
+    packages=(*DEBIAN12.packages, "dracut-core", "dracut-squash", "squashfs-tools", "lvm2", "cryptsetup"),
+)
+
+TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN12, DEBIAN12_DRACUT, DEBIAN13)}
 DEFAULT_TARGET = DEBIAN12.name
 
 

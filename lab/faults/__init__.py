@@ -3,10 +3,9 @@
 ``make bench-faults`` stages them all, `make test` those that are marked ``ci``.
 """
 
-from lab.faults import analyse, boot, load, reserve, save
+from lab.faults import analyse, boot, load, reserve, save, squash
 from lab.faults.model import Fault, NotStaged
 
-FAULTS: tuple[Fault, ...] = (*reserve.FAULTS, *load.FAULTS, *boot.FAULTS, *save.FAULTS, *analyse.FAULTS)
-NOT_STAGED: tuple[NotStaged, ...] = (
-    *reserve.NOT_STAGED, *load.NOT_STAGED, *boot.NOT_STAGED, *save.NOT_STAGED, *analyse.NOT_STAGED
-)  # fmt: skip
+_STAGES = (reserve, load, squash, boot, save, analyse)
+FAULTS: tuple[Fault, ...] = tuple(fault for stage in _STAGES for fault in stage.FAULTS)
+NOT_STAGED: tuple[NotStaged, ...] = tuple(one for stage in _STAGES for one in stage.NOT_STAGED)

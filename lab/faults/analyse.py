@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN12, DEBIAN13, DUMP, SILENT, Fault, Ground, NotStaged, expect
+from lab.faults.model import DEBIAN12, DEBIAN13, DUMP, SILENT, Fault, Ground, NotStaged, everywhere, expect
 
 _DAMAGED = {target: expect("vmcore-damaged") for target in (DEBIAN12, DEBIAN13)}
 _HARMLESS = {DEBIAN12: SILENT, DEBIAN13: SILENT}
 _ENDED = r"kdump-tools: saved vmcore in|makedumpfile Failed"
 _CRASHED = Ground(crash=_ENDED)
+# The dump is an ELF file, which kdump-tools saves flattened all the same.
+_CRASHED_TO_ELF = Ground(
+    prepare=(
+        "sed -i '/^#*MAKEDUMP_ARGS=/d' /etc/default/kdump-tools; echo 'MAKEDUMP_ARGS=\"-E -d 31\"' >> /etc/default/kdump-tools",
+    ),
+    crash=_ENDED,
+)
+# The kernel kills makedumpfile in the middle of the dump, as it does for want of memory.
+_CRASHED_AND_KILLED = Ground(
+    prepare=(
+        "mv /usr/bin/makedumpfile /usr/bin/makedumpfile.real; printf '%s\\n' '#!/bin/sh' "
+        '\'case " $* " in *dump-dmesg*|*mem-usage*) exec /usr/bin/makedumpfile.real "$@" ;; esac\' '
+        "'grep -q elfcorehdr= /proc/cmdline || exec /usr/bin/makedumpfile.real \"$@\"' "
+        "'/usr/bin/makedumpfile.real \"$@\" & sleep 6; kill -9 $!; wait $!' > /usr/bin/makedumpfile; "
+        "chmod 755 /usr/bin/makedumpfile",
+    ),
+    crash=_ENDED,
+)
+_HIDE_STRINGS = "mkdir /root/bin; mv /usr/bin/strings /usr/bin/*-strings /root/bin/"
+_SHOW_STRINGS = ("mv /root/bin/* /usr/bin/; rmdir /root/bin",)
 # The dump that the panic left is kept, so that many faults can be made of it.
 _KEEP = f"f={DUMP}; cp -a $f /root/whole; "
 _BACK = (f'f={DUMP}; cp -a /root/whole "$f"; rm -f /root/whole',)
@@ -17,36 +37,47 @@ def _cut(share: str) -> str:
     return f"{_KEEP} truncate -s $(($(stat -c %s $f) * {share})) $f"
 
 
-def _vmlinux(build_id: str, path: str = "/usr/lib/debug/boot/vmlinux-$(uname -r)") -> str:
-    """An ELF file with that build-id, by the machine's own assembler and linker."""
+_VMLINUX = "/usr/lib/debug/boot/vmlinux-$(uname -r)"
+
+
+def _vmlinux(build_id: str, path: str = _VMLINUX) -> str:
+    """An ELF file with DWARF and that build-id, by the machine's own assembler and linker."""
     return (
-        f"mkdir -p $(dirname {path}); printf '.globl _start\\n_start: nop\\n' | as -o /tmp/one.o - && "
+        f"mkdir -p $(dirname {path}); printf '.globl _start\\n_start: nop\\n' | as -g -o /tmp/one.o - && "
         f"ld --build-id=0x{build_id} -o {path} /tmp/one.o"
     )
 
 
 _OTHER_BUILD = "00112233445566778899aabbccddeeff00112233"
-# the last 20 bytes of the first GNU note of type 3 (build-id)
-_OWN_BUILD = "$(readelf -n /sys/kernel/notes 2>/dev/null | sed -n 's/.*Build ID: //p' | head -n 1)"
+_NO_VMLINUX = ("rm -r /usr/lib/debug/boot",)
+
+
+def _vmlinux_of_this_build() -> str:
+    # an ELF note: name size 4, size 20 (0x14), type 3 (NT_GNU_BUILD_ID), "GNU\\0", then the 20 bytes
+    own = "$(od -An -v -tx1 /sys/kernel/notes | tr -d ' \\n' | sed -E 's/.*040000001400000003000000474e5500(.{40}).*/\\1/')"
+    return _vmlinux(own)
+
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "strings-removed",
         "harmless here: crash reads the banner itself since 8.0.1 (cd89540)",
         _HARMLESS,
-        stage=("rm -f /usr/bin/strings /usr/bin/*-strings",),
+        stage=(_HIDE_STRINGS,),
+        undo=_SHOW_STRINGS,
         ci=True,
     ),
     Fault(
         "strings-elsewhere",
         "harmless here: strings is in PATH, but not where an older crash looks for it",
         _HARMLESS,
-        stage=("cp -L /usr/bin/strings /usr/local/bin/ && rm -f /usr/bin/strings /usr/bin/*-strings",),
+        stage=(f"cp -L /usr/bin/strings /usr/local/bin/ && {_HIDE_STRINGS}",),
+        undo=(*_SHOW_STRINGS, "rm /usr/local/bin/strings"),
     ),
     Fault(
         "zero-byte-dump",
         "the disk was full, and kdump-tools called the empty file saved",
-        _DAMAGED,
+        everywhere(expect("vmcore-damaged")),
         stage=("mkdir /var/crash/202601010101; : > /var/crash/202601010101/dump.202601010101",),
         undo=("rm -r /var/crash/202601010101",),
         ci=True,
@@ -87,6 +118,42 @@ FAULTS: tuple[Fault, ...] = (
         ground=_CRASHED,
     ),
     Fault(
+        "dump-with-incomplete-flag",
+        "the disk filled up while makedumpfile wrote a file, no stream: a flag in its header says so, and its name is vmcore",
+        _DAMAGED,
+        stage=(
+            f"{_KEEP} makedumpfile -R /root/vmcore < $f; rm $f; truncate -s 12M /root/small.img; mkfs.ext4 -q /root/small.img; "
+            "d=$(dirname $f); mount -o loop /root/small.img $d; rmdir $d/lost+found; "
+            "! makedumpfile -l -d 31 /root/vmcore $d/vmcore; test -s $d/vmcore",
+        ),
+        undo=(
+            "d=$(ls -d /var/crash/2*); umount $d; rm /root/small.img /root/vmcore; "
+            "cp -a /root/whole $d/dump.${d##*/}; rm /root/whole",
+        ),
+        ground=_CRASHED,
+    ),
+    Fault(
+        "elf-dump",
+        "harmless: the dump is an ELF file, flattened",
+        _HARMLESS,
+        ground=_CRASHED_TO_ELF,
+        undo=("true",),
+    ),
+    Fault(
+        "elf-dump-truncated",
+        "the dump is an ELF file, and was cut by one page",
+        _DAMAGED,
+        stage=(f'{_KEEP} makedumpfile -R /root/vmcore < "$f" && truncate -s -4096 /root/vmcore && mv /root/vmcore "$f"',),
+        undo=_BACK,
+        ground=_CRASHED_TO_ELF,
+    ),
+    Fault(
+        "makedumpfile-killed",
+        "makedumpfile was killed in the middle of the dump",
+        _DAMAGED,
+        ground=_CRASHED_AND_KILLED,
+    ),
+    Fault(
         "disk-filled-while-saving",
         "the disk filled up in the middle of the dump, which kdump-tools keeps as dump-incomplete",
         {target: expect("vmcore-damaged", allowed={"dump-disk-not-visible"}) for target in (DEBIAN12, DEBIAN13)},
@@ -102,17 +169,38 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "vmlinux-of-another-build",
         "a vmlinux of the same release lies here, from another build",
-        {target: expect("vmcore-vmlinux-mismatch") for target in (DEBIAN12, DEBIAN13)},
+        everywhere(expect("vmcore-vmlinux-mismatch")),
         stage=(_vmlinux(_OTHER_BUILD),),
-        undo=("rm -r /usr/lib/debug/boot",),
+        undo=_NO_VMLINUX,
         ci=True,
+    ),
+    Fault(
+        "vmlinux-of-another-build-compressed",
+        "the same, compressed",
+        {target: expect("vmcore-vmlinux-mismatch") for target in (DEBIAN12, DEBIAN13)},
+        stage=(f"{_vmlinux(_OTHER_BUILD)}; gzip {_VMLINUX}",),
+        undo=_NO_VMLINUX,
+    ),
+    Fault(
+        "vmlinux-of-this-build",
+        "harmless: the vmlinux that lies here has the running kernel's build-id, and DWARF",
+        _HARMLESS,
+        stage=(_vmlinux_of_this_build(),),
+        undo=_NO_VMLINUX,
+    ),
+    Fault(
+        "vmlinux-stripped",
+        "the vmlinux that lies here has the running kernel's build-id, and was stripped of what crash reads",
+        {target: expect("vmcore-vmlinux-mismatch") for target in (DEBIAN12, DEBIAN13)},
+        stage=(f"{_vmlinux_of_this_build()}; strip {_VMLINUX}",),
+        undo=_NO_VMLINUX,
     ),
     Fault(
         "vmlinux-of-another-release",
         "harmless: a vmlinux of another release lies here, and none of the running kernel's",
         _HARMLESS,
         stage=(_vmlinux(_OTHER_BUILD, "/usr/lib/debug/boot/vmlinux-5.10.0-1-amd64"),),
-        undo=("rm -r /usr/lib/debug/boot",),
+        undo=_NO_VMLINUX,
     ),
 )
 

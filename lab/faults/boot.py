@@ -16,6 +16,7 @@ FAULTS: tuple[Fault, ...] = (
         ground=Ground(crashkernel="96M"),
         proof=_OUT_OF_MEMORY,
         ci=True,
+        says=("crashkernel-too-small",),
     ),
     Fault(
         "reservation-too-small-to-load",
@@ -25,6 +26,7 @@ FAULTS: tuple[Fault, ...] = (
             for target in (DEBIAN12, DEBIAN13)
         },
         ground=Ground(crashkernel="64M"),
+        says=("crashkernel-too-small",),
     ),
     Fault(
         "reservation-just-enough",
@@ -43,6 +45,7 @@ FAULTS: tuple[Fault, ...] = (
             "kdump-config unload; kdump-config load",
         ),
         proof=_OUT_OF_MEMORY,
+        says=("crashkernel-too-small",),
     ),
     Fault(
         "healthy-and-proven",

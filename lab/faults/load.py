@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, expect
+from lab.faults.model import DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, everywhere, expect
 
 _HIDDEN = expect("kaslr-hides-kernel-layout", allowed={"kdump-not-operational"})
 _LATENT = expect("kaslr-hides-kernel-layout")
 _RELOAD = "kdump-config unload; kdump-config load || true"
-_ARGUMENTS = "sed -i '/KDUMP_KEXEC_ARGS=/d' /etc/default/kdump-tools; echo 'KDUMP_KEXEC_ARGS=\"{}\"' >> /etc/default/kdump-tools"
-_LEGACY = _ARGUMENTS.format("-c")
-_FILE = _ARGUMENTS.format("-s")
 _HIDE = "sysctl -q -w kernel.kptr_restrict=2"
+_DEFAULTS = "/etc/default/kdump-tools"
+_CALLS = {"legacy": "-c", "file": "-s"}
+_BACK = (f"cp /root/defaults {_DEFAULTS}; sysctl -q -w kernel.kptr_restrict=0; {_RELOAD}",)
+
+
+def _kptr_restrict(value: int, call: str, kaslr: bool) -> Fault:
+    """One cell of kptr_restrict x KASLR x system call, the call asked for by the configuration."""
+    hidden = value == 2 and call == "legacy" and kaslr
+    wanted = _HIDDEN if hidden else SILENT
+    return Fault(
+        f"kptr-restrict-{value}-{call}{'' if kaslr else '-without-kaslr'}",
+        f"{'' if hidden else 'harmless: '}kernel.kptr_restrict={value}, KASLR {'on' if kaslr else 'off'}, "
+        f"{'kexec_load' if call == 'legacy' else 'kexec_file_load'} asked for",
+        {DEBIAN12: wanted, DEBIAN13: wanted},
+        stage=(
+            f"cp {_DEFAULTS} /root/defaults; sed -i '/KDUMP_KEXEC_ARGS=/d' {_DEFAULTS}; "
+            f"echo 'KDUMP_KEXEC_ARGS=\"{_CALLS[call]}\"' >> {_DEFAULTS}; sysctl -q -w kernel.kptr_restrict={value}; {_RELOAD}",
+        ),
+        undo=_BACK,
+        ground=Ground() if kaslr else Ground(cmdline="nokaslr"),
+        ci=(value, call, kaslr) == (2, "file", True),
+    )
+
 
 FAULTS: tuple[Fault, ...] = (
-    Fault(
-        "kptr-restrict-0",
-        "harmless: kernel addresses are shown",
-        {DEBIAN12: SILENT, DEBIAN13: SILENT},
-        stage=("sysctl -q -w kernel.kptr_restrict=0", _RELOAD),
-    ),
-    Fault(
-        "kptr-restrict-1",
-        "harmless: kernel addresses are shown to root",
-        {DEBIAN12: SILENT, DEBIAN13: SILENT},
-        stage=("sysctl -q -w kernel.kptr_restrict=1", _RELOAD),
-    ),
+    *(_kptr_restrict(value, call, kaslr) for kaslr in (True, False) for call in _CALLS for value in (0, 1, 2)),
     Fault(
         "kptr-restrict-2",
         "kernel addresses are hidden from root and KASLR is on: kexec of Debian 12 uses the legacy call; harmless with that of "
@@ -34,36 +43,18 @@ FAULTS: tuple[Fault, ...] = (
         ci=True,
     ),
     Fault(
-        "kptr-restrict-2-legacy",
-        "kernel addresses are hidden from root, KASLR is on, and the configuration asks for the legacy call",
-        {DEBIAN13: _HIDDEN},
-        stage=(_LEGACY, _HIDE, _RELOAD),
-    ),
-    Fault(
-        "kptr-restrict-2-file",
-        "harmless: kernel addresses are hidden, but the configuration asks for kexec_file_load",
-        {DEBIAN12: SILENT, DEBIAN13: SILENT},
-        stage=(_FILE, _HIDE, _RELOAD),
-        ci=True,
-    ),
-    Fault(
-        "kptr-restrict-2-without-kaslr",
-        "harmless: kernel addresses are hidden, but the kernel lies where it was linked",
-        {DEBIAN12: SILENT, DEBIAN13: SILENT},
-        stage=(_HIDE, _RELOAD),
-        ground=Ground(cmdline="nokaslr"),
-    ),
-    Fault(
         "kptr-restrict-2-after-loading",
         "latent: loaded before kernel addresses were hidden; the next reload may fail",
         {DEBIAN12: _LATENT, DEBIAN13: SILENT},
         stage=(_HIDE,),
+        undo=("sysctl -q -w kernel.kptr_restrict=0",),
     ),
     Fault(
         "kptr-restrict-2-at-next-boot",
         "latent: loaded now, but sysctl.d hides kernel addresses at the next boot",
         {DEBIAN12: _LATENT, DEBIAN13: SILENT},
         stage=("echo kernel.kptr_restrict=2 > /etc/sysctl.d/90-hardening.conf",),
+        undo=("rm /etc/sysctl.d/90-hardening.conf",),
         ci=True,
     ),
     Fault(
@@ -75,21 +66,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "unloaded",
         "the capture kernel was unloaded, and the service is active all the same",
-        {DEBIAN12: expect("kdump-not-operational"), DEBIAN13: expect("kdump-not-operational")},
+        everywhere(expect("kdump-not-operational")),
         stage=("kexec -p -u",),
+        undo=("kdump-config load",),
     ),
     Fault(
         "service-disabled",
         "latent: loaded now, but the next boot will not start the service",
-        {DEBIAN12: expect("kdump-not-operational"), DEBIAN13: expect("kdump-not-operational")},
+        everywhere(expect("kdump-not-operational")),
         stage=("systemctl --quiet disable kdump-tools",),
+        undo=("systemctl --quiet enable kdump-tools",),
     ),
 )
 
-NOT_STAGED: tuple[NotStaged, ...] = (
-    NotStaged(
-        "dracut-modules-missing",
-        "a module built into the kernel, with dracut 050",
-        "no Debian release carries dracut 050: a recording judges it (kdumpctl-squash-built-in-dracut-050)",
-    ),
-)
+NOT_STAGED: tuple[NotStaged, ...] = ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Collection, Mapping
 
 from lab.qemu import Disk
 
 DEBIAN12 = "debian12"
 DEBIAN13 = "debian13"
+DEBIAN12_DRACUT = "debian12-dracut"
 
 #: causes that are true of every machine of a target, whatever is staged on it
 TRUE_OF = {
@@ -37,6 +39,11 @@ def expect(*present: str, allowed: Collection[str] = (), undetermined: Collectio
     return Expect(frozenset(present), frozenset(allowed), frozenset(undetermined))
 
 
+def everywhere(wanted: Expect) -> dict[str, Expect]:
+    """The same on the plain machines of both releases."""
+    return dict.fromkeys((DEBIAN12, DEBIAN13), wanted)
+
+
 SILENT = expect()
 
 
@@ -58,6 +65,14 @@ class Ground:
     crash: str = ""
 
 
+class Judge(enum.Enum):
+    """Who judges a staged fault: see lab/faults/staging.py, lab/faults/forecast.py."""
+
+    SUITE = "the suite, over SSH, as a user runs it"
+    DRACUT = "the suite's forecast of the next squashed image, beside what the machine's dracut then builds"
+    DRACUT_TEXT = "the same forecast alone: this dracut is not the one whose text was staged"
+
+
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """One staged fault.
@@ -69,6 +84,9 @@ class Fault:
            without them the machine's overlays are thrown away
     proof  the machine panics after it was judged, and its console must show this (multi-line regular expression)
     ci     part of `make test`: all others are staged by `make bench-faults` alone
+    judge  who is asked about it
+    says   causes that the tools' own words name in what it leaves: staging, journal, console; none where that is a
+           matter of luck (kexec finds a hidden kernel at about half of the places that KASLR may choose)
     """
 
     name: str
@@ -79,6 +97,8 @@ class Fault:
     ground: Ground = Ground()
     proof: str = ""
     ci: bool = False
+    judge: Judge = Judge.SUITE
+    says: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

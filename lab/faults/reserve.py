@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, expect
+from lab.faults.model import (
+    DEBIAN12,
+    DEBIAN12_DRACUT,
+    DEBIAN13,
+    SILENT,
+    Fault,
+    Ground,
+    NotStaged,
+    everywhere,
+    expect,
+)
 
 _NOTHING = expect("crashkernel-not-reserved", allowed={"kdump-not-operational", "crashkernel-too-small"})
 _ANYWHERE = {DEBIAN12: _NOTHING, DEBIAN13: _NOTHING}
 _LATENT = expect("crashkernel-not-reserved")
 _ENTRY = "/boot/grub/grub.cfg /etc/default/grub.d/kdump-tools.cfg"
+_KEEP_ENTRY = f"cp --parents -t /root {_ENTRY}; "
+_ENTRY_BACK = ("cp -r /root/boot /root/etc /",)
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("healthy", "nothing is broken", {DEBIAN12: SILENT, DEBIAN13: SILENT}, ci=True),
-    Fault("no-crashkernel", "the kernel was booted without crashkernel=", _ANYWHERE, ground=Ground(crashkernel=""), ci=True),
+    Fault(
+        "healthy",
+        "nothing is broken",
+        {**everywhere(SILENT), DEBIAN12_DRACUT: SILENT},
+        undo=("true",),
+        ci=True,
+    ),
+    Fault(
+        "no-crashkernel",
+        "the kernel was booted without crashkernel=",
+        everywhere(_NOTHING),
+        ground=Ground(crashkernel=""),
+        ci=True,
+        says=("crashkernel-not-reserved",),
+    ),
     Fault(
         "reservation-exceeds-memory",
         "crashkernel= asks for more memory than the machine has, of which the kernel says nothing",
-        _ANYWHERE,
+        everywhere(_NOTHING),
         ground=Ground(crashkernel="4G"),
         ci=True,
+        says=("crashkernel-not-reserved",),
     ),
     Fault(
         "reservation-finds-no-area",
         "crashkernel= asks for nearly all of the memory, and no free area is that large",
         _ANYWHERE,
         ground=Ground(crashkernel="900M"),
+        says=("crashkernel-not-reserved",),
     ),
     Fault(
         "low-part-cannot-be-met",
         "crashkernel=,high finds its area above 4 GiB and gives it back, because there is none for ,low",
         _ANYWHERE,
         ground=Ground(crashkernel="256M,high crashkernel=3500M,low", memory=5120),
+        says=("crashkernel-not-reserved",),
     ),
     Fault(
         "high-and-low",
@@ -40,15 +68,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "next-boot-without-crashkernel",
         "latent: reserved now, but the boot loader's entry does not ask for it any more",
-        {DEBIAN12: _LATENT, DEBIAN13: _LATENT},
-        stage=(f"sed -i 's/ crashkernel=[^ \"]*//' {_ENTRY}",),
+        everywhere(_LATENT),
+        stage=(f"{_KEEP_ENTRY} sed -i 's/ crashkernel=[^ \"]*//' {_ENTRY}",),
+        undo=_ENTRY_BACK,
         ci=True,
     ),
     Fault(
         "next-boot-exceeds-memory",
         "latent: reserved now, but the boot loader's entry asks for more memory than the machine has",
-        {DEBIAN12: _LATENT, DEBIAN13: _LATENT},
-        stage=(f"sed -i 's/ crashkernel=[^ \"]*/ crashkernel=8G/' {_ENTRY}",),
+        everywhere(_LATENT),
+        stage=(f"{_KEEP_ENTRY} sed -i 's/ crashkernel=[^ \"]*/ crashkernel=8G/' {_ENTRY}",),
+        undo=_ENTRY_BACK,
     ),
     Fault(
         "reservation-shrunk",
@@ -58,6 +88,7 @@ FAULTS: tuple[Fault, ...] = (
             for target in (DEBIAN12, DEBIAN13)
         },
         stage=("kdump-config unload; echo 67108864 > /sys/kernel/kexec_crash_size; kdump-config load || true",),
+        says=("crashkernel-too-small",),
     ),
 )
 

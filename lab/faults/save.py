@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, expect
+from lab.faults.model import DEBIAN12, DEBIAN12_DRACUT, DEBIAN13, SILENT, Fault, Ground, NotStaged, expect
 from lab.qemu import Disk
 
 _EXPIRES = {target: expect("hardware-watchdog-resets") for target in (DEBIAN12, DEBIAN13)}
 _HARMLESS = {DEBIAN12: SILENT, DEBIAN13: SILENT}
 _GONE = {target: expect("dump-disk-not-visible") for target in (DEBIAN12, DEBIAN13)}
-_NETWORK = {target: expect(undetermined={"dump-disk-not-visible"}) for target in (DEBIAN12, DEBIAN13)}
+_UNREACHED = {target: expect(undetermined={"dump-disk-not-visible"}) for target in (DEBIAN12, DEBIAN13)}
+_SAVED = "kdump-tools: saved vmcore in"
 # A second start of the system's kernel after the capture kernel's, without a dump in between: the machine was reset.
 _RESET = r"(?s)sysrq: Trigger a crash(?!.*saved vmcore).*Linux version.*Linux version"
 
+_RELOAD = "kdump-config unload; kdump-config load"
 _I6300ESB = Ground(devices=("i6300esb",), options=("-action", "watchdog=reset"))
 _KEEPER = (
     "systemd-run --quiet --unit=keeper sh -c 'exec 3>/dev/watchdog; while :; do echo >&3; sleep 2; done'",
@@ -23,6 +25,45 @@ _BMC = Ground(
 )
 # Set Watchdog Timer: SMS/OS, hard reset, {seconds} in tenths, least significant byte first; then start it.
 _ARM = "ipmitool raw 0x06 0x24 0x04 0x01 0x00 0x00 {} && ipmitool raw 0x06 0x22"
+
+
+_FSTAB = "cp /etc/fstab /root/fstab; "
+_FSTAB_BACK = "cp /root/fstab /etc/fstab; systemctl daemon-reload"
+_DEFAULTS = "/etc/default/kdump-tools"
+_KEEP_DEFAULTS = f"cp {_DEFAULTS} /root/defaults; "
+_DEFAULTS_BACK = (f"cp /root/defaults {_DEFAULTS}",)
+_DRIVERS = {"scsi": "virtio_scsi", "nvme": "nvme"}
+# kdump-tools does not wait for a mount that is nofail: the dump lies under the mount point ever after
+_STRAY = r"(?s)Trigger a crash(?:(?!EXT4-fs \(sda\): mounted).)*saved vmcore in"
+
+
+def _append(words: str) -> str:
+    """More words for the capture kernel's command line; then it is loaded again."""
+    return f"""{_KEEP_DEFAULTS} echo 'KDUMP_CMDLINE_APPEND="$KDUMP_CMDLINE_APPEND {words}"' >> {_DEFAULTS}; {_RELOAD}"""
+
+
+# what makes /dev/mapper/… of a disk, and its name
+_LVM = ("pvcreate -q $d && vgcreate -q dump $d && lvcreate -q -y -l 100%FREE -n crash dump", "/dev/mapper/dump-crash")
+_LUKS = (
+    "printf secret > /root/key && chmod 600 /root/key && cryptsetup -q luksFormat --pbkdf pbkdf2 --pbkdf-force-iterations 1000 "
+    "$d /root/key && cryptsetup open --key-file /root/key $d dump && "
+    "echo dump UUID=$(blkid -s UUID -o value $d) /root/key luks,nofail >> /etc/crypttab",
+    "/dev/mapper/dump",
+)
+_ENCRYPTED = expect(undetermined={"dump-disk-not-visible"})
+
+
+def _layered(below: tuple[str, str]) -> Ground:
+    """A second disk with a layer of the device mapper under its file system."""
+    make, device = below
+    return Ground(
+        disks=(Disk(256, "virtio", "labdump"),),
+        prepare=(
+            f"d=$(readlink -f /dev/disk/by-id/virtio-labdump); {make} && udevadm settle && mkfs.ext4 -q {device} && "
+            f"echo {device} /var/crash ext4 defaults,nofail 0 2 >> /etc/fstab && systemctl daemon-reload && mount /var/crash && "
+            "kdump-config unload && kdump-config load",
+        ),
+    )
 
 
 def _disk(bus: str) -> Ground:
@@ -59,6 +100,20 @@ FAULTS: tuple[Fault, ...] = (
             "systemctl daemon-reexec; sleep 2",
         ),
         ground=_I6300ESB,
+    ),
+    Fault(
+        "watchdog-driver-in-initramfs",
+        "harmless: a hardware watchdog is fed by a daemon, and the kdump initramfs has its driver, which stops it in time",
+        _HARMLESS,
+        stage=(
+            "modprobe -r i6300esb; modprobe i6300esb heartbeat=60",
+            "echo i6300esb >> /etc/initramfs-tools/modules; rm /var/lib/kdump/initrd.img-$(uname -r); "
+            "/etc/kernel/postinst.d/kdump-tools $(uname -r)",
+            _RELOAD,
+            *_KEEPER,
+        ),
+        ground=_I6300ESB,
+        proof=_SAVED,
     ),
     Fault(
         "watchdog-long-enough",
@@ -102,34 +157,45 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("bmc-watchdog-not-running", "harmless: the BMC's watchdog stands still", _HARMLESS, ground=_BMC),
     Fault(
+        "makedumpfile-without-section-size",
+        "harmless on x86_64: makedumpfile does not look for the kernel's SECTION_SIZE_BITS, as one before 1.5.7, and takes what "
+        "it was built with, which has been the kernel's 27 ever since",
+        _HARMLESS,
+        stage=(
+            "cp -a /usr/bin/makedumpfile /root/kept",
+            "sed -i 's/NUMBER(SECTION_SIZE_BITS)/NUMBER(section_size_bits)/' /usr/bin/makedumpfile",
+            "! cmp -s /root/kept /usr/bin/makedumpfile",
+        ),
+        undo=("mv /root/kept /usr/bin/makedumpfile",),
+    ),
+    Fault(
         "dump-disk-gone",
         "/var/crash is meant to be on a disk that is not there any more",
         _GONE,
         stage=(
-            "echo 'UUID=0f0f0f0f-1111-2222-3333-444444444444 /var/crash ext4 defaults,nofail 0 2' >> /etc/fstab",
+            f"{_FSTAB} echo 'UUID=0f0f0f0f-1111-2222-3333-444444444444 /var/crash ext4 defaults,nofail 0 2' >> /etc/fstab",
             "systemctl daemon-reload",
         ),
+        undo=(_FSTAB_BACK,),
         ci=True,
     ),
     Fault(
         "root-disk-without-driver",
         "the capture kernel may not load the driver of the disk that it boots from",
         _GONE,
-        stage=(
-            "echo 'KDUMP_CMDLINE_APPEND=\"$KDUMP_CMDLINE_APPEND module_blacklist=virtio_blk\"' >> /etc/default/kdump-tools",
-            "kdump-config unload; kdump-config load",
-        ),
+        stage=(_append("module_blacklist=virtio_blk"),),
         proof=r"ALERT! .* does not exist",
+        says=("dump-disk-not-visible",),
     ),
     Fault(
         "root-disk-has-another-uuid",
         "the capture kernel's command line names a root disk that does not exist any more",
         _GONE,
         stage=(
-            "sed -i 's/^#*KDUMP_CMDLINE=.*//' /etc/default/kdump-tools; echo 'KDUMP_CMDLINE=\"root=UUID="
-            "0f0f0f0f-1111-2222-3333-444444444444 ro console=ttyS0,115200\"' >> /etc/default/kdump-tools",
-            "kdump-config unload; kdump-config load",
+            f"{_KEEP_DEFAULTS} sed -i 's/^#*KDUMP_CMDLINE=.*//' {_DEFAULTS}; echo 'KDUMP_CMDLINE=\"root=UUID="
+            f"0f0f0f0f-1111-2222-3333-444444444444 ro console=ttyS0,115200\"' >> {_DEFAULTS}; {_RELOAD}",
         ),
+        undo=(f"{_DEFAULTS_BACK[0]}; {_RELOAD}",),
     ),
     Fault(
         "dump-disk-full",
@@ -137,9 +203,10 @@ FAULTS: tuple[Fault, ...] = (
         _GONE,
         # root may use what is kept for it, so that is used up, too, and so is what ext4 keeps for itself
         stage=(
-            "echo 0 > /sys/fs/ext4/vda/reserved_clusters; "
+            "cat /sys/fs/ext4/vda/reserved_clusters > /root/clusters; echo 0 > /sys/fs/ext4/vda/reserved_clusters; "
             "fallocate -l $(($(stat -f -c '%f * %S' /var/crash) - (8 << 20))) /root/fill",
         ),
+        undo=("rm /root/fill; cat /root/clusters > /sys/fs/ext4/vda/reserved_clusters",),
         ci=True,
     ),
     Fault(
@@ -169,17 +236,91 @@ FAULTS: tuple[Fault, ...] = (
         )
         for bus in ("virtio", "scsi", "nvme")
     ),
+    *(
+        Fault(
+            f"dump-disk-on-{bus}-driver-forbidden",
+            f"dumps go to a second disk, and the capture kernel may not load {driver}: they land on the root disk, where "
+            "the mounted disk hides them after the reboot",
+            _GONE,
+            stage=(_append(f"module_blacklist={driver}"),),
+            ground=_disk(bus),
+            proof=_STRAY if bus == "scsi" else "",
+        )
+        for bus, driver in _DRIVERS.items()
+    ),
+    *(
+        Fault(
+            f"dump-disk-on-{name}",
+            f"dumps go to a second disk under {words}",
+            {DEBIAN12_DRACUT: wanted},
+            ground=_layered(below),
+            proof=r"(?s)Mounted [^\n]*/var/crash.*kdump-tools: saved vmcore in",
+        )
+        for name, words, below, wanted in (
+            ("lvm", "LVM: harmless, the system that boots has it", _LVM, SILENT),
+            ("luks-with-key-file", "LUKS that opens with a key file, which nobody can see from here", _LUKS, _ENCRYPTED),
+        )
+    ),
+    Fault(
+        "dump-disk-on-lvm-gone",
+        "dumps are meant for a logical volume that was removed",
+        {DEBIAN12_DRACUT: expect("dump-disk-not-visible")},
+        stage=("umount /var/crash; lvremove -q -y dump/crash; udevadm settle",),
+        ground=_layered(_LVM),
+    ),
+    Fault(
+        "dump-disk-on-luks-without-key",
+        "dumps go to an encrypted disk that asks for its passphrase: nobody is there to type it",
+        {DEBIAN12_DRACUT: _ENCRYPTED},
+        stage=("rm /root/key; sed -i 's,/root/key,none,' /etc/crypttab; systemctl daemon-reload",),
+        ground=_layered(_LUKS),
+    ),
+    Fault(
+        "dump-disk-unplugged",
+        "the disk that dumps go to was taken out while it was mounted",
+        _GONE,
+        stage=("echo 1 > /sys/block/sda/device/delete; udevadm settle",),
+        ground=_disk("scsi"),
+    ),
+    Fault(
+        "dump-disk-made-anew",
+        "the disk that dumps go to has a new file system, and /etc/fstab still has the old one's UUID",
+        _GONE,
+        stage=("umount /var/crash; mkfs.ext4 -q -F /dev/sda && udevadm settle && systemctl daemon-reload",),
+        ground=_disk("scsi"),
+    ),
     Fault(
         "nfs-target-unreachable",
-        "dumps go to an NFS server that does not answer",
-        _NETWORK,
-        stage=("echo 'NFS=\"10.0.2.99:/srv/crash\"' >> /etc/default/kdump-tools",),
+        "dumps go to an NFS server that does not answer, which only an attempt to mount it would show",
+        _UNREACHED,
+        stage=(f"{_KEEP_DEFAULTS} echo 'NFS=\"10.0.2.99:/srv/crash\"' >> {_DEFAULTS}",),
+        undo=_DEFAULTS_BACK,
+    ),
+    Fault(
+        "nfs-target-without-route",
+        "dumps go to an NFS server on another network, and no route leads there",
+        _GONE,
+        stage=(f"{_KEEP_DEFAULTS} echo 'NFS=\"192.0.2.1:/srv/crash\"' >> {_DEFAULTS}; ip route del default",),
+        undo=(*_DEFAULTS_BACK, "ip route add default via 10.0.2.2"),
     ),
     Fault(
         "ssh-target-without-key",
         "dumps go to an SSH server, and there is no key for it",
-        _NETWORK,
-        stage=("echo 'SSH=\"crash@10.0.2.2\"' >> /etc/default/kdump-tools",),
+        _GONE,
+        stage=(f"{_KEEP_DEFAULTS} echo 'SSH=\"crash@10.0.2.2\"' >> {_DEFAULTS}",),
+        undo=_DEFAULTS_BACK,
+        ci=True,
+    ),
+    Fault(
+        "ssh-target-with-key",
+        "dumps go to an SSH server, and the key for it is there: whether the server answers, only an attempt would show",
+        _UNREACHED,
+        stage=(
+            f"{_KEEP_DEFAULTS} echo 'SSH=\"crash@10.0.2.2\"' >> {_DEFAULTS}; "
+            "ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/kdump_id_rsa; "
+            "sed 's/^/10.0.2.2 /' /etc/ssh/ssh_host_ed25519_key.pub > /root/.ssh/known_hosts",
+        ),
+        undo=(*_DEFAULTS_BACK, "rm /root/.ssh/kdump_id_rsa* /root/.ssh/known_hosts"),
     ),
 )
 
@@ -187,7 +328,6 @@ NOT_STAGED: tuple[NotStaged, ...] = (
     NotStaged(
         "section-size-bits-mismatch",
         "a kernel and a makedumpfile that disagree",
-        "x86_64 has always been 27, and Debian's arm64 kernels export their number: recordings judge it "
-        "(kdumpctl-section-size-bits)",
+        "x86_64 has always been 27, and no machine here runs arm64: a recording judges it (kdumpctl-aarch64-section-size-bits)",
     ),
 )

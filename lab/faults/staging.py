@@ -20,7 +20,9 @@ from typing import NamedTuple
 
 from lab import image
 from lab.errors import LabError
-from lab.faults.model import Fault, Ground, misjudged
+from lab.faults.forecast import forecast
+from lab.faults.logs import JOURNAL
+from lab.faults.model import Fault, Ground, Judge, misjudged
 from lab.machine import Machine
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +83,7 @@ class Staging:
         self._freeze = freeze
         self._machine: Machine | None = None
         self._ground: tuple[str, Ground] | None = None
+        self._crashed_at = 0  # where on its console the ground's own panic begins
 
     def __enter__(self) -> Staging:
         return self
@@ -92,15 +95,20 @@ class Staging:
         """Stages *fault* on *target*, judges the machine and proves it. Logs go to *folder*. Raises LabError."""
         started = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
+        reused = self._machine is not None and self._ground == (target, fault.ground)
         machine = self._on(target, fault.ground)
+        since = machine.check("date +%s").strip() if reused else "0"
+        console = len(machine.console()) if reused or not fault.ground.crash else self._crashed_at
         kept = False
         try:
-            for command in fault.stage:
-                machine.check(command, deadline=STAGE_DEADLINE)
-            judged = audit(machine, folder, f"--record={folder}")
-            problems = misjudged(target, fault.on[target], judged.status, judged.found)
+            said = "".join(f"$ {command}\n{_stage(machine, command)}" for command in fault.stage)
+            (folder / "staging.txt").write_text(said)
+            judged, problems = _judge(machine, fault, folder)
+            problems += misjudged(target, fault.on[target], judged.status, judged.found)
             (folder / "terminal.txt").write_text(judged.output)
-            (folder / "journal.txt").write_text(machine.run("journalctl -b --no-pager -o short-monotonic").stdout)
+            if fault.judge is not Judge.SUITE:
+                (folder / "staging.txt").write_text(said + judged.output)
+            (folder / "journal.txt").write_text(machine.run(JOURNAL.format(since=since)).stdout)
             if fault.proof:
                 mark = len(machine.console())
                 panic(machine)
@@ -114,7 +122,7 @@ class Staging:
                 kept = True
         finally:
             with contextlib.suppress(LabError):
-                (folder / "console.txt").write_text(machine.console())
+                (folder / "console.txt").write_text(machine.console()[console:])
             if not kept:
                 self._throw_away()
         return Outcome(target, fault.name, time.monotonic() - started, judged.found, tuple(problems), judged.output)
@@ -136,6 +144,7 @@ class Staging:
             machine.boot(freeze=(target, ground) in self._freeze)
             for command in ground.prepare:
                 machine.check(command, deadline=STAGE_DEADLINE)
+            self._crashed_at = len(machine.console())
             if ground.crash:
                 crash(machine, ground.crash)
         except BaseException:
@@ -148,6 +157,22 @@ class Staging:
         if self._machine is not None:
             self._machine.stop()
         self._machine = self._ground = None
+
+
+def _stage(machine: Machine, command: str) -> str:
+    """What *command* printed. Raises LabError when it fails."""
+    done = machine.run(command, deadline=STAGE_DEADLINE)
+    if done.status != 0:
+        raise LabError(f"Staging failed with status {done.status}: {command[:200]} ({done.stderr.strip()[-300:]})")
+    return done.stdout + done.stderr
+
+
+def _judge(machine: Machine, fault: Fault, folder: Path) -> tuple[Audit, list[str]]:
+    """What was said of a staged fault, and problems besides a wrong verdict."""
+    if fault.judge is Judge.SUITE:
+        return audit(machine, folder, f"--record={folder}"), []
+    found, problems, words = forecast(machine, build=fault.judge is Judge.DRACUT)
+    return Audit(1 if "present" in found else 0, found, words), problems
 
 
 def panic(machine: Machine) -> None:

@@ -1,12 +1,14 @@
 """Staged faults as data, and the judgement of what the suite said of them."""
 
 from runpy import run_path
+from types import SimpleNamespace
 
 import pytest
 
 from bench.faults_bench import columns, matrix
 from lab import recipe
 from lab.faults import FAULTS, NOT_STAGED
+from lab.faults.forecast import forecast
 from lab.faults.model import SILENT, TRUE_OF, Fault, expect, misjudged
 from lab.faults.staging import ROOT, Outcome
 
@@ -67,3 +69,33 @@ def test_the_matrix_shows_each_kind_of_cell_and_what_was_not_staged():
     assert "debian12 cut: MISS: vmcore-damaged" in text
     assert all(one.reason in text for one in NOT_STAGED)
     assert "not staged in this run" in matrix(rows, {})
+
+
+SETUP = "/usr/lib/dracut/modules.d/99squash/module-setup.sh"
+RULES = f"{SETUP}:    require_kernel_modules squashfs loop overlay || return 1\n{SETUP}"
+THERE = "ok insmod /lib/modules/6.1.0/kernel/x.ko"
+GONE = "gone insmod /lib/modules/6.1.0/kernel/x.ko"
+MISSING = "ok modprobe: FATAL: Module loop not found in directory /lib/modules/6.1.0"
+LISTED = "status 0\nsquash-root.img\nk/squashfs.ko\nk/overlay.ko\n"
+
+
+@pytest.mark.parametrize(
+    ("loop", "said", "present", "agrees"),
+    [
+        (THERE, LISTED + "k/loop.ko\n", False, True),
+        (THERE, LISTED, False, False),
+        (GONE, LISTED, True, True),
+        (GONE, LISTED + "k/loop.ko\n", True, False),
+        (MISSING, "dracut: dracut module 'squash' cannot be found or installed.\nstatus 1\n", True, True),
+        (MISSING, LISTED, True, False),
+    ],
+)
+def test_a_forecast_is_held_against_what_dracut_built(loop, said, present, agrees):
+    answers = "".join(f"6.1.0 {name} {THERE}\n" for name in ("squashfs", "erofs", "overlay")) + f"6.1.0 loop {loop}\n"
+    machine = SimpleNamespace(
+        check=lambda command: RULES if command.endswith("squash_rules") else answers,
+        run=lambda command, deadline: SimpleNamespace(stdout=said),
+    )
+    found, problems, _ = forecast(machine, build=True)
+    assert ("present" in found) is present
+    assert (not problems) is agrees
