@@ -87,6 +87,15 @@ _STAMP = re.compile(r"\[\s*(\d+\.\d+)\]")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+def plain(line: str) -> str:
+    """Without colours, and without anything else that a terminal would obey.
+
+    >>> plain("[\\x1b[0;32m  OK  \\x1b[0m] Reached target ")
+    '[  OK  ] Reached target'
+    """
+    return sanitise(_ESCAPES.sub("", line)).strip()
+
+
 def classify(line: str, at: float) -> Event | None:
     """What one line says; None where it says nothing of a crash.
 
@@ -97,7 +106,7 @@ def classify(line: str, at: float) -> Event | None:
     >>> classify("[   31.0] kdump-tools[376]: Copying data                      : [ 42.5 %] -", 100.0).percent
     42.5
     """
-    line = sanitise(_ESCAPES.sub("", line)).strip()
+    line = plain(line)
     for kind, pattern, _ in PATTERNS:
         found = pattern.search(line)
         if found:

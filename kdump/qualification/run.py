@@ -21,7 +21,7 @@ from ..transcript import Reading
 from ..verdict import CouldNotDetermine, NotApplicable
 from . import asks, steps
 from .asks import File
-from .console import Kind, Lines, classify
+from .console import Kind, Lines, classify, plain
 from .machine import Clock, Console, Host
 from .record import Record, Store
 from .steps import DeadEnd, Step
@@ -113,7 +113,7 @@ class Crash:
         self._cannot_open: CouldNotDetermine | None = None
         self.ended: Ended | None = None
         self.tail: list[str] = []
-        """The console's last lines."""
+        """The console's last lines of the two kernels."""
         self.resumed = record.pending
 
     # -- the steps, in order ---------------------------------------------------------------------------------------
@@ -329,7 +329,8 @@ class Crash:
             while data := self._console.read():
                 heard = True
                 for line in self._lines.feed(data):
-                    self.tail = [*self.tail[-199:], line]
+                    if not watch.over:
+                        self.tail = [*self.tail[-199:], plain(line)]
                     event = classify(line, now)
                     if event is not None:
                         events.append(event)

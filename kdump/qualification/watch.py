@@ -92,6 +92,11 @@ class Watch:
     def done(self) -> bool:
         return self.ended is not None or Step.BACK in self.reached
 
+    @property
+    def over(self) -> bool:
+        """What the console prints now is of the next boot, or the end of the one before."""
+        return self.reset is not None or Kind.REBOOT in self.symptoms or Kind.BOOT in self.symptoms
+
     def see(self, seen: Observation) -> None:
         if self.done:
             return

@@ -119,6 +119,11 @@ def test_why_it_came_back_without_a_dump(story, told, dead_end):
     assert watch.without_dump(100, **told).dead_end is dead_end
 
 
+def test_the_story_is_over_when_the_machine_restarts():
+    assert watched(HEALTHY).over and watched([*DOWN, (5, CAPTURE), (20, BOOT)]).over
+    assert not watched(HEALTHY[:4], until=40).over
+
+
 def test_what_the_next_boot_prints_is_not_the_capture_kernels():
     watch = watched([*DOWN, (5, CAPTURE), (20, BOOT), (40, FULL), (90, NEW)])
     assert watch.without_dump(100).dead_end is steps.NO_DUMP
