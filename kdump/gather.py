@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,6 +23,19 @@ from .transcript import NotATranscript, Transcript
 from .verdict import CouldNotDetermine
 
 COMMAND = "/bin/sh -s"
+MOST_OFF = 300.0  # s between two clocks; a probe takes up to a minute, and tells when it began
+
+
+def clock_off(transcript: Transcript, now: datetime) -> float:
+    """Seconds that the clock of a host is ahead of ``now``; 0 where it says nothing.
+
+    >>> clock_off(Transcript.of([], taken="2026-01-31T12:00:00Z"), datetime(2026, 1, 31, 11, tzinfo=UTC))
+    3600.0
+    """
+    try:
+        return (datetime.fromisoformat(transcript.remarks.get("taken", "")) - now).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
 
 
 class Gatherer:
@@ -49,6 +63,8 @@ class Gatherer:
         self._answered: SimpleQueue[Target] = SimpleQueue()
         self._under_way: dict[Target, float] = {}
         self._started = time.monotonic()
+        #: hosts whose clock differs from this machine's, and by how many seconds
+        self.clocks: dict[str, float] = {}
 
     def start(self, targets: Iterable[Target]) -> None:
         """Ask targets that were not asked yet."""
@@ -117,7 +133,11 @@ class Gatherer:
 
     def _ask_once(self, target: Target) -> Transcript:
         done = execute(target.backend, COMMAND, stdin=self._script, deadline=self._deadline, cap=self._cap)
-        return Transcript.parse(done.stdout)
+        transcript = Transcript.parse(done.stdout)
+        seconds = clock_off(transcript, datetime.now(UTC))
+        if abs(seconds) > MOST_OFF:
+            self.clocks[target.name] = seconds
+        return transcript
 
     def _read(self, target: Target) -> Transcript:
         if isinstance(target.backend, RecordingBackend):

@@ -34,6 +34,7 @@ FORKS = 512  # at most; how many it really are depends on how busy the controlle
 PROBE_DEADLINE = 60.0  # s; what hangs is ended after 20 s by the probe itself (kdump/probe.py), the rest is for slow machines
 _TO_SAY_SO = 5.0  # s before that, a probe that is not through says what it has
 PROBE_CAP = 4 * MIB
+CLOCKS_NAMED = 3
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -329,6 +330,11 @@ class Audit:
                 self._notes.setdefault(sanitise(str(note)), target.name)
         for note, name in self._notes.items():
             terminalreporter.write_line(f"note: {name}: {note}")
+        clocks = self._gatherer.clocks if self._gatherer else {}
+        if clocks:
+            named = ", ".join(f"{name} ({seconds:+.0f} s)" for name, seconds in list(clocks.items())[:CLOCKS_NAMED])
+            more = f" and {len(clocks) - CLOCKS_NAMED} more" if len(clocks) > CLOCKS_NAMED else ""
+            terminalreporter.write_line(f"note: clocks that differ from this machine's: {named}{more}")
 
 
 def state_of(target: Target, knowledge: Knowledge) -> HostState:

@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -37,12 +38,15 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ran]]:
-    """A server on all loopback addresses; 127.9.0.0 and on accept connections and stay silent. Runs the suite on some of them."""
+    """Runs the suite on some of all loopback addresses, behind which a light server is; those of 127.9.0.0/16 stay silent."""
     folder = tmp_path_factory.mktemp("light")
     user, host = bench.keygen(folder / "user", "ed25519"), bench.keygen(folder / "host", "ed25519")
-    command = [sys.executable, str(ROOT / "bench" / "light_server.py"), str(host), f"{user}.pub", str(TRANSCRIPT), "0", "0"]
+    command = [sys.executable, str(ROOT / "bench" / "light_server.py"), str(host), f"{user}.pub", str(TRANSCRIPT), "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    port = int(server.stdout.readline().split()[1])
+    port = int(server.stdout.readline())
+    silent = socket.socket()
+    silent.bind(("0.0.0.0", 0))
+    silent.listen(4096)  # the kernel connects, and nobody ever says anything
     kind, public, *_ = Path(f"{host}.pub").read_text().split()
 
     def run(addresses: list[str], *options: str, known_hosts: str = "", files: int = 0) -> Ran:
@@ -50,7 +54,8 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ra
         (folder / "config").write_text(
             f"UserKnownHostsFile {folder}/known_hosts\nGlobalKnownHostsFile none\nIdentityFile {user}\nIdentitiesOnly yes\n"
         )
-        specs = [f"root@{one}" if ":" in one else f"root@{one}:{port}" for one in addresses]
+        ports = [silent.getsockname()[1] if one.startswith("127.9.") else port for one in addresses]
+        specs = [f"root@{one}" if ":" in one else f"root@{one}:{own}" for one, own in zip(addresses, ports, strict=True)]
         (folder / "fleet").write_text("\n".join(specs))
         argv = [
             sys.executable,
@@ -98,6 +103,7 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ra
     try:
         yield run
     finally:
+        silent.close()
         server.kill()
         server.wait()
 
@@ -116,6 +122,16 @@ def test_one_that_hangs_keeps_nobody_waiting(light, measured) -> None:
     progress = re.findall(r"gathering 99/100.*waiting for (.*)", ran.terminal)
     measured(f"root@{hanging}  could not be asked (exec: no end in {PROBE:g} s)", f"{ran.seconds:.1f} s in all, 99 complete")
     assert not progress or hanging in progress[-1]
+
+
+@pytest.mark.hostility(28)
+def test_clocks_that_are_off_change_no_verdict_and_are_said(light, measured) -> None:
+    """The recording that the servers answer with is as old as it is."""
+    ran = light(addresses(4))
+    assert ran.answers == {"would dump": 4}
+    (said,) = [line for line in ran.terminal.splitlines() if line.startswith("note: clocks")]
+    assert "and 1 more" in said
+    measured(said, "4 hosts with clocks of another day, same verdicts")
 
 
 @pytest.mark.hostility(17)
