@@ -120,15 +120,29 @@ def _opens(
     return None, problems, unknown
 
 
+def _named_for_a_dump(one: Candidate, maybe_dumps: Maybe[tuple[StoredDump, ...]], release: str) -> bool:
+    """Whether somebody named it for a dump that lies here and is of another kernel than this one."""
+    image = one.image
+    if not one.given or image is None or is_of(one.path, release):
+        return False
+    dumps = (stored.dump for stored in maybe_dumps.otherwise(()))
+    return any(dump.release != release and vmcore.match(dump, image).matches for dump in dumps)
+
+
 @derived
 def debuginfo_for_running_kernel(
     kernel_release: str,
     maybe_running_build_id: Maybe[str | None],
     vmlinux_candidates: tuple[Candidate, ...],
     maybe_running_identity: Maybe[Identity],
+    maybe_dumps: Maybe[tuple[StoredDump, ...]],
 ) -> list[str]:
-    """Why no vmlinux here opens a dump of the running kernel; empty when one does."""
+    """Why no vmlinux here opens a dump of the running kernel; empty when one does.
+
+    One that somebody named for a dump of another kernel, which lies here, is right for that.
+    """
     mine = [one for one in vmlinux_candidates if one.is_debuginfo and one.claims(kernel_release)]
+    mine = [one for one in mine if not _named_for_a_dump(one, maybe_dumps, kernel_release)]
     if not mine:
         raise NotApplicable(f"no debuginfo of the running kernel is installed here: {_KEEP}")
     opener, problems, unknown = _opens(mine, "the running kernel", maybe_running_build_id.value, maybe_running_identity)
@@ -159,6 +173,7 @@ def debuginfo_for_next_kernel(
     maybe_boot_images: Maybe[Mapping[str, Identity | None]],
     maybe_running_identity: Maybe[Identity],
     maybe_debuginfo_for_running_kernel: Maybe[list[str]],
+    maybe_dumps: Maybe[tuple[StoredDump, ...]],
 ) -> list[str]:
     """Why no vmlinux here opens a dump of the kernel that boots next; empty when one does.
 
@@ -174,6 +189,7 @@ def debuginfo_for_next_kernel(
             continue
         following += 1
         mine = [one for one in vmlinux_candidates if one.is_debuginfo and one.claims(release)]
+        mine = [one for one in mine if not _named_for_a_dump(one, maybe_dumps, release)]
         if not mine:
             if maybe_debuginfo_for_running_kernel.reason is None and not maybe_debuginfo_for_running_kernel.value:
                 judged += 1

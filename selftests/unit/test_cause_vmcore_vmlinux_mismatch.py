@@ -209,3 +209,11 @@ def test_dumps_and_a_vmlinux_that_cannot_be_read(vmlinux):
     hidden = f"file {PRIVATE}\n"
     readings = [*running(), *dumped(DUMP), found(hidden, vmlinux(PLACE_OF_DUMP))]
     assert ask(host(*readings), FILE, DUMPS)[0] is UNDETERMINED
+
+
+def test_a_vmlinux_that_was_named_for_a_dump_is_not_held_against_the_running_kernel(vmlinux):
+    named = vmlinux(path="/srv/old", given=True, build_id=BUILD_ID)
+    here = host(*running(), *dumped(DUMP), found(named))
+    assert ask(here, FILE, DUMPS)[0] is ABSENT
+    assert ask(here, FILE, RUNNING)[0] is NOT_APPLICABLE
+    assert ask(host(*running(), found(named)), FILE, RUNNING)[0] is PRESENT  # there is no such dump
