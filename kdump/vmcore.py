@@ -208,7 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             matched = Match(None, unreadable_image)
         reports.append((path, dump, matched))
     if options.json:
-        print(json.dumps([_as_json(*one) for one in reports], indent=2))
+        together = {"state": str(whole.state), "reason": whole.reason} if whole else None
+        print(json.dumps([{**_as_json(*one), "together": together} for one in reports], indent=2))
     else:
         print("\n\n".join(_as_text(*one) for one in reports))
         if whole:

@@ -40,7 +40,7 @@ LAST_DESCRIPTORS = 128
 SAMPLES = 5
 """Equal parts of the dump, at whose ends a window of descriptors and a page's compression frame are looked at."""
 MORE_SAMPLES = 60
-"""The same, where the bytes can be had: a transcript has only those above."""
+"""The same, a multiple of it, where the bytes can be had: a transcript has only those above."""
 LARGEST_BITMAP = 4 << 20
 """A bitmap larger than this (of 128 GiB of 4 KiB pages) is not counted."""
 SMALL_BITMAP = 128 << 10
@@ -429,31 +429,37 @@ def _written(source: ByteSource, header: Header, count: int) -> int:
 def _samples(source: ByteSource, header: Header, data: int, written: int) -> str | None:
     """Look at pages over the whole length: descriptors sane, one page after the other, the data what the flags say."""
     needed = {(written - 1) * share // SAMPLES for share in range(SAMPLES + 1)}
-    more = {(written - 1) * share // MORE_SAMPLES for share in range(MORE_SAMPLES + 1)}
     last, seen = data, 0
-    for index in sorted(needed | more):
+    for index in sorted({(written - 1) * share // MORE_SAMPLES for share in range(MORE_SAMPLES + 1)}):
         try:
-            window = descriptors(source, header, index, 1 if index in needed else min(WINDOW, written - index))
-            for number, page in enumerate(window, index):
-                if number < seen:
-                    continue
-                if page.unwritten:
-                    return f"page descriptor {number} of {written} was never written"
-                if trouble := bad(header, page, data):
-                    return f"page descriptor {number} of {written} {trouble}"
-                if page.offset + page.size > source.size:
-                    return f"page {number} of {written} lies past the end of the file"
-                if page.offset == data:  # the shared page of zeros, or the first page
-                    continue
-                if page.offset < last:
-                    return f"page descriptor {number} of {written} points back into the data of an earlier page"
-                last = page.offset + page.size
-            seen = max(seen, index + len(window))
-            if trouble := _bad_data(source, header, window[0]):
-                return f"the data of page {index} of {written} {trouble}"
+            window = descriptors(source, header, index, min(WINDOW, written - index))
+        except NotRecorded:
+            if index not in needed:
+                continue
+            window = descriptors(source, header, index, 1)
+        for number, page in enumerate(window, index):
+            if number < seen:
+                continue
+            if page.unwritten:
+                return f"page descriptor {number} of {written} was never written"
+            if trouble := bad(header, page, data):
+                return f"page descriptor {number} of {written} {trouble}"
+            if page.offset + page.size > source.size:
+                return f"page {number} of {written} lies past the end of the file"
+            if page.offset == data:  # the shared page of zeros, or the first page
+                continue
+            if page.offset < last:
+                return f"page descriptor {number} of {written} points back into the data of an earlier page"
+            last = page.offset + page.size
+        seen = max(seen, index + len(window))
+        try:
+            trouble = _bad_data(source, header, window[0])
         except NotRecorded:
             if index in needed:
                 raise
+            continue
+        if trouble:
+            return f"the data of page {index} of {written} {trouble}"
     return None
 
 

@@ -60,6 +60,8 @@ def test_files_of_a_split_dump_are_judged_together(write, capsys):
     assert main(files[1:]) == 1
     assert main(files[:1]) == 1
     assert "is missing" in capsys.readouterr().out
+    main([*files, "--json"])
+    assert {one["together"]["state"] for one in json.loads(capsys.readouterr().out)} == {"complete"}
 
 
 def test_json(write, capsys):

@@ -7,14 +7,17 @@ dumped by QEMU, whose writer is not makedumpfile.
 
     $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/NAME      complete dumps
     $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/broken/   dumps that makedumpfile could not finish
+    $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/foreign/  complete dumps of other architectures, by QEMU
     $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/vmlinux   only where somebody put it there, for crash
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +28,12 @@ from lab import image, paths
 from lab.machine import Machine
 
 SAVE_DEADLINE = 900.0
+MAKEDUMPFILE = os.environ.get("MAKEDUMPFILE", "makedumpfile")
+FOREIGN = {  # aarch64 has 64 KiB blocks, arm the 32-bit layout; QEMU's i386 writes the 64-bit one
+    "aarch64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
+    "arm": ("qemu-system-arm", "-M", "virt", "-cpu", "cortex-a15"),
+    "i386": ("qemu-system-i386",),
+}
 
 
 def folder() -> Path | None:
@@ -51,9 +60,28 @@ def main() -> int:
         crash(machine)
         fetch(machine, "dump.*", target / "flattened-elf-d0")
     derive(target)
+    foreign(target / "foreign")
     (target / "done").touch()
     print(target)
     return 0
+
+
+def foreign(folder: Path) -> None:
+    """Machines that wait for their first instruction, dumped by QEMU in its formats, and what makedumpfile -R makes of that."""
+    folder.mkdir(exist_ok=True)
+    for name, command in FOREIGN.items():
+        if shutil.which(command[0]) is None:
+            continue
+        asked = [json.dumps({"execute": "qmp_capabilities"})]
+        for kind in ("elf", "kdump-zlib"):
+            arguments = {"paging": False, "protocol": f"file:{folder}/{name}-{kind}", "format": kind}
+            asked.append(json.dumps({"execute": "dump-guest-memory", "arguments": arguments}))
+        asked.append(json.dumps({"execute": "quit"}))
+        options = ["-m", "64", "-display", "none", "-nodefaults", "-S", "-qmp", "stdio"]
+        words = "\n".join(asked)
+        subprocess.run([*command, *options], input=words, check=True, timeout=120, stdout=subprocess.DEVNULL, text=True)
+        with (folder / f"{name}-kdump-zlib").open("rb") as flat:
+            makedumpfile("-R", str(folder / f"{name}-rearranged"), stdin=flat)
 
 
 def crash(machine: Machine) -> None:
@@ -78,13 +106,13 @@ def derive(target: Path) -> None:
     raw = target / "elf-d0"
     with (target / "flattened-elf-d0").open("rb") as flat:
         makedumpfile("-R", str(raw), stdin=flat)
-    built_with = subprocess.run(["makedumpfile", "-v"], capture_output=True, text=True, check=False).stdout
+    built_with = subprocess.run([MAKEDUMPFILE, "-v"], capture_output=True, text=True, check=False).stdout
     kinds = {"zlib": "-c", "plain": ""}
     for name, option in (("lzo", "-l"), ("snappy", "-p"), ("zstd", "-z")):
         if re.search(rf"{name}\s+enabled", built_with):
             kinds[name] = option
     for name, option in kinds.items():
-        for level in (0, 1, 31) if name in ("zlib", "plain") else (31,):
+        for level in (0, 1, 31):
             makedumpfile(*option.split(), "-d", str(level), str(raw), str(target / f"kdump-{name}-d{level}"))
     makedumpfile("-E", "-d", "31", str(raw), str(target / "elf-d31"))
     makedumpfile("-c", "-d", "31", "--num-threads", "2", str(raw), str(target / "kdump-threads-d31"))
@@ -103,6 +131,11 @@ def break_some(target: Path, raw: Path) -> None:
     for name, options in (("kdump-full", ["-c", "-d", "1"]), ("elf-full", ["-E", "-d", "1"])):
         with contextlib.suppress(subprocess.CalledProcessError):
             makedumpfile("-L", str(20 << 20), *options, str(raw), str(broken / name))
+    for name, options in (("kdump-no-space", "-c -d 1 {} f"), ("elf-no-space", "-E -d 1 {} f"), ("flat-no-space", "-F -c {} >f")):
+        # A file system of its own that is too small, for an ordinary user, too.
+        write = f"{MAKEDUMPFILE} {options.format(raw)}; cp f {broken / name}"
+        command = f"mount -t tmpfs -o size=20m none /mnt && cd /mnt && {{ {write}; }}"
+        subprocess.run(["unshare", "-rm", "sh", "-c", command], check=True, timeout=300, capture_output=True)
     for name, options, flattened in (
         ("kdump-killed", ["-c", "-d", "0"], False),
         ("elf-killed", ["-E", "-d", "0"], False),
@@ -110,7 +143,7 @@ def break_some(target: Path, raw: Path) -> None:
     ):
         file = broken / name
         with file.open("wb") as out:
-            command = ["makedumpfile", *options, str(raw), *([] if flattened else [str(file)])]
+            command = [MAKEDUMPFILE, *options, str(raw), *([] if flattened else [str(file)])]
             if not flattened:
                 file.unlink()
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
@@ -124,7 +157,7 @@ def break_some(target: Path, raw: Path) -> None:
 
 def makedumpfile(*arguments: str, stdin: object = subprocess.DEVNULL, stdout: object = subprocess.DEVNULL) -> None:
     subprocess.run(
-        ["makedumpfile", "--message-level", "4", *arguments] if "-R" not in arguments else ["makedumpfile", *arguments],
+        [MAKEDUMPFILE, *([] if "-R" in arguments else ["--message-level", "4"]), *arguments],
         check=True, timeout=900, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
