@@ -14,7 +14,7 @@ from typing import Any
 from kdump.connection.errors import ConnectionProblem, Kind, Phase
 from kdump.connection.ssh import SshBackend
 from kdump.connection.ssh_config import HostConfig, resolve
-from lab import image
+from lab import image, state
 from lab.errors import LabError
 from lab.machine import Machine
 
@@ -81,8 +81,9 @@ class LabBackend(SshBackend):
         return cls(url.netloc, lab_options=dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True)), **kwargs)
 
     def ready(self) -> None:
-        """Whether the machine can be booted at all. Raises LabError: a missing image is said before anything else happens."""
-        image.find(self._target)
+        """Whether the machine can be booted at all. Raises LabError: a missing image, or no QEMU, is said before anything
+        else happens."""
+        state.qemu_version(image.find(self._target).recipe.arch)
 
     def machine(self) -> Machine:
         """The running machine. Raises LabError."""

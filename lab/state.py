@@ -54,6 +54,8 @@ def qemu_version(arch: str) -> str:
     binary = qemu.BINARIES[arch]
     try:
         text = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    except FileNotFoundError:
+        raise LabError(f"The lab needs {binary}, which is not installed: run `make lab`.") from None
     except (OSError, subprocess.SubprocessError) as error:
         raise LabError(f"The lab needs {binary}, which does not run here ({error}): run `make lab`.") from error
     return text.splitlines()[0] if text else "unknown"

@@ -79,9 +79,12 @@ class Terminal:
             self._reporter.write(f"{finding.host:<{self._names_width}}  ")
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter, exitstatus: int) -> None:
         verbosity = terminalreporter.verbosity
         reports = self._run.reports()
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not reports and not self._config.option.collectonly:
+            terminalreporter.ensure_newline()
+            terminalreporter.write_line("nothing was judged: no test is left of what -k, -m and the files select", yellow=True)
         if terminalreporter.no_summary or verbosity < -1 or not reports:
             return
         few = len(reports) <= FEW

@@ -120,7 +120,9 @@ def test_unusable_hosts_end_before_anything_else(suite, pytester, hosts, words):
 
 @pytest.mark.hostility(23)
 def test_nothing_selected_is_not_green(suite):
-    assert suite("good", options=["-k", "nosuchtest"]).ret == 4
+    result = suite("good", options=["-k", "nosuchtest"])
+    assert result.ret == 4
+    assert "nothing was judged" in result.stdout.str()
 
 
 def test_one_probe_per_host(suite, pytester):

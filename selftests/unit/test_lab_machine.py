@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import qemu, recipe, rootfs, state
+from lab import image, qemu, recipe, rootfs, state
+from lab.backend import LabBackend
 from lab.errors import LabError
 from lab.image import Image
 
@@ -24,6 +25,14 @@ def test_every_line_of_a_recipe_changes_its_digest(field):
 def test_an_unknown_target_names_the_known_ones():
     with pytest.raises(LabError, match=r"no machine called 'centos'.*debian12"):
         recipe.target("centos")
+
+
+def test_without_qemu_one_sentence_says_which_command_to_run(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(image, "find", lambda name: IMAGE)
+    state.qemu_version.cache_clear()
+    with pytest.raises(LabError, match="is not installed: run `make lab`"):
+        LabBackend.of("lab://debian12").ready()
 
 
 @pytest.mark.parametrize(("crashkernel", "end"), [("256M,high", " crashkernel=256M,high nokaslr"), ("", "=0 nokaslr")])
