@@ -41,6 +41,10 @@ class SeenDump:
     def identity(self) -> tuple[str, str, int]:
         return self.host, self.path, self.size
 
+    def __str__(self) -> str:
+        when = f" of {self.crash_time}" if self.crash_time else ""
+        return f"{self.path} on {self.host}{when}: {self.panic or 'no panic message was saved beside it'}"
+
 
 @dataclass(frozen=True)
 class Trend:
@@ -48,6 +52,15 @@ class Trend:
 
     cause: str
     hosts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Changes of one kind: how many, and in words."""
+
+    words: str
+    number: int
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -67,25 +80,45 @@ class Changes:
     new_dumps: tuple[SeenDump, ...] = ()
     trends: tuple[Trend, ...] = ()
 
-    def lines(self, most: int = 10) -> list[str]:
-        """The changes as sentences; empty when nothing changed."""
-        found = []
-        pairs = {
+    @property
+    def _of_causes(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        return {
             "newly present": self.newly_present,
             "fixed": self.fixed,
             "was present, could not be determined now": self.unseen,
             "flapping": self.flapping,
         }
-        for words, changed in pairs.items():
+
+    @property
+    def _of_hosts(self) -> dict[str, tuple[str, ...]]:
+        return {"first seen": self.first_seen, "gone": self.gone, "no longer reached": self.lost, "reached again": self.back}
+
+    def lines(self, most: int = 10) -> list[str]:
+        """The changes as sentences; empty when nothing changed."""
+        found = []
+        for words, changed in self._of_causes.items():
             found += _some([f"{words}: {cause} on {host}" for host, cause in changed], most)
-        found += _some([f"first seen: {host}" for host in self.first_seen], most)
-        found += _some([f"gone: {host}" for host in self.gone], most)
-        found += _some([f"no longer reached: {host}" for host in self.lost], most)
-        found += _some([f"reached again: {host}" for host in self.back], most)
-        for dump in self.new_dumps[:most]:
-            when = f" of {dump.crash_time}" if dump.crash_time else ""
-            found.append(f"new dump: {dump.path} on {dump.host}{when}: {dump.panic or 'no panic message was saved beside it'}")
-        return found + _more(len(self.new_dumps), most)
+        for words, hosts in self._of_hosts.items():
+            found += _some([f"{words}: {host}" for host in hosts], most)
+        return found + _some([f"new dump: {one}" for one in self.new_dumps], most)
+
+    def groups(self, most: int = 50) -> list[Group]:
+        """The changes kind by kind, those of a cause in one line; empty when nothing changed."""
+        found = []
+        for words, changed in self._of_causes.items():
+            hosts_of: dict[str, list[str]] = {}
+            for host, cause in changed:
+                hosts_of.setdefault(cause, []).append(host)
+            lines = [f"{cause}: {_named(hosts, most)}" for cause, hosts in sorted(hosts_of.items(), key=lambda one: -len(one[1]))]
+            found.append(Group(words, len(changed), tuple(lines)))
+        for words, hosts in self._of_hosts.items():
+            found.append(Group(words, len(hosts), (_named(hosts, most),)))
+        found.append(Group("new dumps", len(self.new_dumps), tuple(_some([str(one) for one in self.new_dumps], most))))
+        return [group for group in found if group.number]
+
+
+def _named(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _some(lines: list[str], most: int) -> list[str]:
