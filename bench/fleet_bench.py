@@ -141,9 +141,9 @@ def by_ansible(fleet: Fleet) -> Row:
     inventory = fleet.folder / "inventory"
     inventory.write_text("".join(f"{address} ansible_port={fleet.port} ansible_user=root\n" for address in fleet.addresses))
     fleet.folder.joinpath("ansible.cfg").touch()  # Ansible's defaults, whatever stands in /etc
-    # raw has no input: the server takes the probe as read
+    # raw has no input and does not end it: the server takes the probe as read
     argv = [str(Path(sys.executable).with_name("ansible")), "-i", str(inventory), "-f", "50", "all", "-m", "raw", "-a"]
-    return measured(fleet, "Ansible raw, 50 forks", [*argv, f"{_command()} </dev/null"], fleet.folder)
+    return measured(fleet, "Ansible raw, 50 forks", [*argv, "echo kdump-start-raw"], fleet.folder)
 
 
 def by_testinfra(fleet: Fleet) -> Row:
@@ -227,7 +227,7 @@ def real(name: str, count: int, latency: float) -> Iterator[Fleet]:
         # What a host would answer, for the time that it takes to ask sshd: the probe itself would keep this machine busy.
         answer.write_text(
             '#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in *kdump-start-*) ;; *) exec /bin/sh -c "$SSH_ORIGINAL_COMMAND" ;; esac\n'
-            "cat >/dev/null\n"
+            "case $SSH_ORIGINAL_COMMAND in *kdump-start-raw*) ;; *) cat >/dev/null ;; esac\n"
             "for mark in start shell; do\n"
             "case $SSH_ORIGINAL_COMMAND in *kdump-$mark-*) ;; *) continue ;; esac\n"
             "rest=${SSH_ORIGINAL_COMMAND##*kdump-$mark-}\nword=kdump-$mark-${rest%%[!0-9a-z]*}\n"
