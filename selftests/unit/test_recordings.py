@@ -1,5 +1,6 @@
 """Every recording is judged exactly as its remarks say: a miss and a false alarm both fail."""
 
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump import recording
-from kdump.fact import Knowledge
+from kdump import catalogue, recording
+from kdump.fact import CATALOGUE, Fact, Knowledge
 from kdump.flavour import FLAVOURS
 from kdump.verdict import Verdict
 from selftests.judging import ask, every_test
@@ -79,3 +80,22 @@ def test_a_cause_that_cannot_be_does_not_apply(path):
         for file, test, parameters in every_test():
             if flavour == host.get("flavour").name and file == cause.replace("-", "_"):
                 assert ask(host.transcript, file, test, **parameters)[0] is Verdict.NOT_APPLICABLE
+
+
+def test_hosts_that_share_a_parsed_reading_leave_it_alone():
+    """What one host's facts did to a shared value would be said of the next host."""
+    catalogue.modules()
+    for path in RECORDINGS:
+        transcript = recording.load(path)
+        known = Knowledge(transcript)
+        for name in CATALOGUE:
+            known.maybe(name)
+        for entry in CATALOGUE.values():
+            if isinstance(entry, Fact) and (found := known.maybe(entry.name)).known:
+                reading = transcript.readings[entry.command]
+                if reading.status in entry.statuses:
+                    assert _shown(found.value) == _shown(entry.parse(reading.text)), f"{entry.name} on {path.stem}"
+
+
+def _shown(value):
+    return re.sub(r" at 0x[0-9a-f]+", "", f"{value!r} {getattr(value, '__dict__', '')!r}")
