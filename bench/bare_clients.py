@@ -1,7 +1,7 @@
 """The least that asking a fleet by SSH can cost: connect, run the probe, read its answer, close.
 
-`python bench/bare_clients.py CLIENT HOSTS_FILE PORT KEY`; CLIENT: asyncssh, paramiko, or libssh2, which is compiled. Host keys
-are not looked at, ssh_config is not read, nothing is made of the answers but that they are whole.
+`python bench/bare_clients.py CLIENT HOSTS_FILE PORT KEY PROBE`; CLIENT: asyncssh, paramiko, or libssh2, which is compiled. Host
+keys are not looked at, ssh_config is not read, nothing is made of the answers but that they are whole.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "/bin/sh -c 'echo kdump-start-bare; exec /bin/sh -s'"
 AT_ONCE = 100
 PATIENCE = 60.0  # s
@@ -98,11 +96,10 @@ def _check(answer: object) -> None:
 
 
 def main() -> None:
-    client, hosts, port, key = sys.argv[1:5]
-    sent = subprocess.run([sys.executable, "-m", "kdump.probe"], cwd=ROOT, capture_output=True, check=True).stdout
+    client, hosts, port, key, probe = sys.argv[1:6]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
-    CLIENTS[client](Path(hosts).read_text().split(), int(port), key, sent)
+    CLIENTS[client](Path(hosts).read_text().split(), int(port), key, Path(probe).read_bytes())
 
 
 if __name__ == "__main__":

@@ -127,7 +127,8 @@ def suite(fleet: Fleet, *options: str) -> Row:
 
 
 def bare(fleet: Fleet, client: str) -> Row:
-    argv = [sys.executable, str(HERE / "bare_clients.py"), client, str(_names(fleet)), str(fleet.port), fleet.key]
+    argv = [sys.executable, str(HERE / "bare_clients.py"), client, str(_names(fleet))]
+    argv += [str(fleet.port), fleet.key, str(_probe(fleet))]
     return measured(fleet, f"bare {client}", argv, ROOT)
 
 
