@@ -45,7 +45,7 @@ def row(name: str, path: Path, vmlinux: Path) -> None:
         here = judge(file).complete
     said = {tool: words_of(tool, path, vmlinux).replace(str(path), "it")[:42] for tool in ("crash", "drgn")}
     with tempfile.TemporaryDirectory() as scratch:
-        command = ["makedumpfile", "--dump-dmesg", str(path), f"{scratch}/dmesg"]
+        command = [dumps.MAKEDUMPFILE, "--dump-dmesg", str(path), f"{scratch}/dmesg"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     words = "ok" if done.returncode == 0 else " ".join(done.stderr.split())[:70]
     mark = {State.COMPLETE: "complete", State.INCOMPLETE: "INCOMPLETE", State.CANNOT_TELL: "cannot tell"}[here.state]

@@ -126,13 +126,14 @@ def test_makedumpfile_reads_what_is_called_complete(path, tmp_path):
     """`makedumpfile --dump-dmesg` finds the panic (not in flattened files, parts, or QEMU's ELF)."""
     if "split" in path.name or "flattened" in path.name or path.name in ("debian-default", "qemu-kdump-zlib", "qemu-elf"):
         pytest.skip("makedumpfile does not read this format directly")
-    if not shutil.which("makedumpfile"):
+    if not shutil.which(dumps.MAKEDUMPFILE):
         pytest.fail("makedumpfile is needed: see selftests/packages.txt")
-    built_with = subprocess.run(["makedumpfile", "-v"], capture_output=True, text=True, check=False).stdout
-    if "zstd" in path.name and not re.search(r"zstd\s+enabled", built_with):
-        pytest.skip("this machine's makedumpfile was built without zstd")
+    built_with = subprocess.run([dumps.MAKEDUMPFILE, "-v"], capture_output=True, text=True, check=False).stdout
+    for compression in ("snappy", "zstd"):
+        if compression in path.name and not re.search(rf"{compression}\s+enabled", built_with):
+            pytest.skip(f"this machine's makedumpfile was built without {compression}")
     log = tmp_path / "dmesg"
-    command = ["makedumpfile", "--dump-dmesg", str(path), str(log)]
+    command = [dumps.MAKEDUMPFILE, "--dump-dmesg", str(path), str(log)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sysrq triggered crash" in log.read_text(errors="replace") or path.name.startswith("qemu")
