@@ -259,6 +259,8 @@ ev_kdump() {
         if [ "$ev_flags" -ne 0 ] && [ "$ev_length" -gt 0 ] && [ "$ev_length" -le "$ev_block" ]; then
             ev_put "$ev_where" $((ev_length < 16 ? ev_length : 16))
             ev_put $((ev_where + (ev_length > 4 ? ev_length - 4 : 0))) $((ev_length < 4 ? ev_length : 4))
+        elif [ "$ev_share" -eq 5 ] && [ "$ev_flags" -eq 0 ]; then
+            ev_put "$ev_where" 4096 # of the last page, if it is not compressed: whether it is zeros
         fi
     done
 }

@@ -198,8 +198,9 @@ def _completeness_kdump(source: ByteSource, view: Flattened, header: kdump_compr
                     return Completeness.incomplete(f"it has an end record, but one of its last page descriptors {trouble}")
     sparse, least = kdump_compressed.tells_holes(header)
     start = view.record_at(table).position
-    # One page of zeros is there on purpose.
-    if (at := first_hole(source, start, end, max(least, 2 * header.block_size))) is not None:
+    # One page of zeros is there on purpose, and so may be a part of the second bitmap between the pages.
+    least = max(least, 2 * header.block_size) + header.bitmap_blocks // 2 * header.block_size
+    if (at := first_hole(source, start, end, least)) is not None:
         return kdump_compressed.hole_at(at, sparse)
     return Completeness.complete(f"all {pages} pages were written: the end record is there")
 

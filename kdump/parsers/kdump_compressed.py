@@ -357,6 +357,11 @@ def _bounds(source: ByteSource, header: Header, total: int, written: int, here: 
         return Completeness.incomplete(trouble)
     if hole := _holes(source, header, data, written, end):
         return hole
+    if _may_be_padded(source, header, tail[-1]):
+        return Completeness.cannot_tell(
+            "its last page is zeros and is not compressed: that is what was in memory, or a file that was given its size "
+            "before all of it was written"
+        )
     if not exhaustive and source.size != end:
         return Completeness.cannot_tell("its last pages are all zero, and where the last other page lies was not found in time")
     if here is None:
@@ -453,7 +458,7 @@ def _samples(source: ByteSource, header: Header, data: int, written: int) -> str
             last = page.offset + page.size
         seen = max(seen, index + len(window))
         try:
-            trouble = _bad_data(source, header, window[0])
+            trouble = _bad_data(source, header, window[0], data)
         except NotRecorded:
             if index in needed:
                 raise
@@ -463,15 +468,36 @@ def _samples(source: ByteSource, header: Header, data: int, written: int) -> str
     return None
 
 
-def _bad_data(source: ByteSource, header: Header, page: Descriptor) -> str | None:
-    """What is wrong with the compressed data of a page; None where nothing is."""
+def _bad_data(source: ByteSource, header: Header, page: Descriptor, data: int) -> str | None:
+    """What is wrong with the data of a page; None where nothing is."""
     if not page.flags:
-        return None
+        return _zeros(source, header, page) if page.offset != data else None
     head = source.read_at(page.offset, min(16, page.size))
     tail = source.read_at(page.offset + max(0, page.size - 4), min(4, page.size))
     if _framed(page.flags, head, tail, header.block_size):
         return None
     return f"are not {_COMPRESSIONS.get(page.flags, 'compressed')} data"
+
+
+def _may_be_padded(source: ByteSource, header: Header, last: Descriptor) -> bool:
+    """Whether the last page could be room that was reserved for it: nothing but zeros, where pages of zeros may be."""
+    if last.flags or (header.dump_level or 0) & 1:
+        return False
+    try:
+        return not any(source.read_at(last.offset, min(last.size, 4096)))
+    except NotRecorded:
+        return False
+
+
+def _zeros(source: ByteSource, header: Header, page: Descriptor) -> str | None:
+    """Of a page that is not compressed all that can be told: it is not of zeros, where such pages are left out."""
+    if not (header.dump_level or 0) & 1:
+        return None
+    try:
+        empty = not any(source.read_at(page.offset, 64)) and not any(source.read_at(page.offset, page.size))
+    except NotRecorded:
+        return None
+    return "are zeros, and pages of zeros are not in this dump" if empty else None
 
 
 def _holes(source: ByteSource, header: Header, data: int, written: int, end: int) -> Completeness | None:

@@ -109,6 +109,12 @@ def test_numbers_too_large_for_the_shell_end_the_search(tmp_path):
     assert_same_verdict(tmp_path, "dash", {"large": bytes(data)})
 
 
+@pytest.mark.parametrize("level", [0, 31])
+def test_room_that_was_reserved_and_not_filled(tmp_path, level):
+    data = kdump(Plan(compression=0, level=level, zeros=()))
+    assert_same_verdict(tmp_path, "dash", {"padded": data[: len(data) // 2].ljust(len(data), b"\0")})
+
+
 @pytest.mark.parametrize("text", ["@0 00", "file x\nsize -1", "file x\n@0 0", "file x\nhello"])
 def test_what_is_no_evidence(text):
     with pytest.raises(Unreadable):

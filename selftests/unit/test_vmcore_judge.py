@@ -218,6 +218,16 @@ def test_hole_where_pages_of_zeros_may_be(tmp_path):
         assert judge(file).complete.state is State.INCOMPLETE
 
 
+def test_pages_that_are_not_compressed_and_became_zeros():
+    plan = Plan(pages=range(3, 2000), zeros=(), max_mapnr=2048, compression=0)
+    data = kdump(plan)
+    half = data[: len(data) // 2].ljust(len(data), b"\0")  # as a download that reserves the room and stops leaves it
+    assert "zeros" in judge(Memory(half)).complete.reason
+    plain_level = kdump(replace(plan, level=0))
+    half = plain_level[: len(plain_level) // 2].ljust(len(plain_level), b"\0")
+    assert judge(Memory(half)).complete.state is State.CANNOT_TELL  # pages of zeros may be right there
+
+
 def test_a_file_that_takes_less_room_than_it_has_bytes_may_have_holes(many):
     data = many
     assert judge(Sparse({0: data}, len(data), len(data))).complete.state is State.COMPLETE
