@@ -49,7 +49,7 @@ def excerpts(readings: Sequence[Reading], budget: int, lines: int = LINES) -> It
         yield made
 
 
-@lru_cache(256)  # several tests of a host rest on the same readings
+@lru_cache(2048)  # several tests of a host rest on the same readings, and many hosts say the same
 def _excerpt(reading: Reading, share: int, lines: int) -> Excerpt:
     command = _clip(reading.command, COLUMNS)
     errors, _ = _shorten(reading.errors, share // 4 + 120, 8)
