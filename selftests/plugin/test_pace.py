@@ -58,7 +58,8 @@ def run(pytester, *options, conftest="", hosts=("good", "bad", "none")):
     }
     pytester.makeconftest(f'pytest_plugins = ["kdump.plugin"]\n{conftest}')
     pytester.makepyfile(test_something=SUITE)
-    for name, wanted in readings.items():
+    for name in hosts:
+        wanted = readings[name.partition("-")[0]]
         pytester.path.joinpath(f"{name}.transcript").write_text(Transcript.of(wanted).render())
     named = ",".join(f"recording://{name}.transcript" for name in hosts)
     return pytester.runpytest_subprocess(f"--hosts={named}", "--html=r.html", "--junitxml=j.xml", "-p", "no:randomly", *options)
@@ -108,7 +109,7 @@ def test_a_large_junit_file_reads_as_pytest_writes_it(pytester):
     ("options", "judged"), [(["-x"], 1), (["--maxfail=2"], 2), (["-k", "number_is"], 3), (["--co", "-q"], 0)]
 )
 def test_options_of_pytest_still_count(pytester, options, judged):
-    run(pytester, *options, hosts=("bad", "none", "good"))
+    run(pytester, *options, hosts=("bad-1", "bad-2", "bad-3"))  # whichever answers first
     assert len([name for name, _ in outcomes(pytester) if "number_is" in name]) == judged
 
 
@@ -137,5 +138,5 @@ def pytest_kdump_host_finished():
     others.release()
 """
     text = run(pytester, "-v", "-k", "number_is", conftest=conftest, hosts=("bad", "good", "none")).stdout.str()
-    places = [text.index(f"test_number_is_one[{name}]") for name in ("good", "none", "bad")]
-    assert places == sorted(places)
+    places = {name: text.index(f"test_number_is_one[{name}]") for name in ("good", "none", "bad")}
+    assert max(places, key=places.get) == "bad"
