@@ -184,7 +184,8 @@ def _name(ends: DeadEnd | None) -> str:
 def misjudged(case: Case, last: Run, state: str, told: str, console: str) -> list[str]:
     wanted = "not crashed" if case.refused else _name(case.ends)
     problems = [f"STATE: {state} instead of {wanted}"] if state != wanted else []
-    if case.ends is None and not case.refused and last.status not in (0, 1):  # 1: a cause that --crash-anyway let pass
+    # 1, 6: a cause, or an unknown one, that --crash-anyway let pass
+    if case.ends is None and not case.refused and last.status not in (0, 1, 6):
         problems.append(f"EXIT STATUS: {last.status}")
     if (case.ends is not None or case.refused) and last.status not in (1, 6):
         problems.append(f"EXIT STATUS: {last.status}")
