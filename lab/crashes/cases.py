@@ -62,8 +62,7 @@ CASES: tuple[Case, ...] = (
         "nmi-by-a-command",
         "an NMI that a command of the operator's sends, as ipmitool would",
         stage=("sysctl -q -w kernel.unknown_nmi_panic=1",),
-        options=("--crash-trigger=command:{python} -m lab.crashes.nmi {qmp}",),
-        prints=("NMI: Not continuing",),
+        options=("--crash-trigger=command:{python} -m lab.crashes.nmi {qmp}", "{vmlinux}"),
     ),
     Case("out-of-memory", "vm.panic_on_oom, and a process that takes too much", options=("--crash-trigger=oom",)),
     Case(
