@@ -1,4 +1,4 @@
-"""The healthy test cases of a large JUnit file, as text.
+"""The test cases of healthy and of dead hosts in a large JUnit file, as text.
 
 pytest keeps a tree of elements per test case until the end, 3 KB each, and takes a third of a millisecond to make it: for a
 thousand hosts half of the run's memory. Of a large run, most test cases are alike but for the host: they are written
@@ -14,7 +14,7 @@ from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
-from _pytest.junitxml import LogXML, bin_xml_escape, mangle_test_address
+from _pytest.junitxml import LogXML, bin_xml_escape, mangle_test_address, shorten_message
 
 from ..cause import Cause
 from . import junit
@@ -37,9 +37,9 @@ class Cases:
 
     def take(self, report: pytest.TestReport, finding: Finding) -> bool:
         """Whether the test case was taken, and is not to be written by pytest. To be asked once per test."""
-        if not self._large or finding.state not in (State.ABSENT, State.NOT_APPLICABLE):
+        if not self._large or not (finding.state in (State.ABSENT, State.NOT_APPLICABLE) or _of_the_dead(report, finding)):
             return False
-        self._xml.add_stats("skipped" if report.skipped else "passed")
+        self._xml.add_stats({"passed": "passed", "skipped": "skipped", "failed": "error"}[report.outcome])
         text = _case(report, finding, self._xml.report_duration in ("total", report.when))
         self._open.append(text)
         self._size += len(text)
@@ -68,13 +68,23 @@ class Cases:
                 file.write(_END)
 
 
+def _of_the_dead(report: pytest.TestReport, finding: Finding) -> bool:
+    """Whether nothing at all was read: one sentence, the same for all tests of a host."""
+    nothing = finding.state is State.UNDETERMINED and not finding.evidence
+    return nothing and report.when == "setup" and isinstance(report.longrepr, str)
+
+
 def _case(report: pytest.TestReport, finding: Finding, timed: bool) -> str:
     id = report.id
     name = _quoted(id.names[-1] if id.params is None else f"{id.names[-1]}[{id.params}]")
     seconds = report.duration if timed else 0.0
     own = _property("host", finding.host) + _property("verdict", finding.verdict.value)
-    properties = f"<properties>{own}{_of_test(finding.check, finding.cause)}</properties>"
+    read = "" if not report.failed else _property("evidence", "")
+    properties = f"<properties>{own}{_of_test(finding.check, finding.cause)}{read}</properties>"
     head = f'<testcase classname={_class(id.path, id.names)} name={name} time="{seconds:.3f}">{properties}'
+    if isinstance(report.longrepr, str):
+        message = _quoted(shorten_message(f'failed on setup with "{report.longrepr}"'))
+        return f"{head}<error message={message}>{escape(bin_xml_escape(report.longrepr))}</error></testcase>"
     if not isinstance(report.longrepr, tuple):
         return f"{head}</testcase>"
     path, line, words = report.longrepr

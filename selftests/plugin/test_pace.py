@@ -97,12 +97,14 @@ def test_a_large_junit_file_reads_as_pytest_writes_it(pytester):
         ]
         return counted, sorted(cases, key=str)
 
+    everyone = ("good", "bad", "none", "dead")
+    pytester.path.joinpath("dead.transcript").write_text("Connection closed by remote host")
     large = "import kdump.report.junit\nkdump.report.junit.MOST_WITH_EVIDENCE = 0\n"
-    run(pytester, conftest=large)
+    run(pytester, conftest=large, hosts=everyone)
     ours = whole()
-    run(pytester, conftest=large + LISTENER)
+    run(pytester, conftest=large + LISTENER, hosts=everyone)
     assert ours == whole()
-    assert len(ours[1]) == 18
+    assert len(ours[1]) == 24
 
 
 @pytest.mark.parametrize(
