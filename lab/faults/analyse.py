@@ -149,8 +149,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "makedumpfile-killed",
-        "makedumpfile was killed in the middle of the dump",
+        "makedumpfile was killed in the middle of the dump, which kdump-tools calls saved",
         _DAMAGED,
+        stage=("mv /usr/bin/makedumpfile.real /usr/bin/makedumpfile",),
         ground=_CRASHED_AND_KILLED,
     ),
     Fault(
