@@ -242,10 +242,14 @@ listing_filter='
 listing_wanted='[.]ko([.](xz|gz|zst))?$|(-|squash/)root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|lftp|mount[.]nfs4?|mount[.]cifs|cryptsetup|systemd-cryptsetup|integritysetup|systemd-integritysetup|lvm|multipathd?|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab|resolv[.]conf|hosts$|ssh/ssh_known)|root/[.]ssh/'
 
 list_segment() {
+    case ${known_vmcoreinfo-} in
+    *PAGESIZE=*) page=${known_vmcoreinfo#*PAGESIZE=} page=${page%%"$line_break"*} ;;
+    *) page=$(getconf PAGESIZE || echo 4096) ;;
+    esac
     for pieces in '-C 65536' ''; do # GNU cpio reads 512 bytes at a time unless it is told; busybox's cannot be told
         # shellcheck disable=SC2086  # its words are meant
         listing=$({ on_one_cpu; unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet $pieces; echo "status $?"; } |
-            awk -v kind=file -v page="$(getconf PAGESIZE || echo 4096)" -v wanted="$listing_wanted" "$listing_filter")
+            awk -v kind=file -v page="$page" -v wanted="$listing_wanted" "$listing_filter")
         status=$?
         [ "$status" -eq 1 ] || break
     done

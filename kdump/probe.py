@@ -37,7 +37,7 @@ _FILES = [
 # One program and its arguments, without anything that a shell would do.
 _PLAIN = re.compile(r"(id|od|ls|grep|getconf|cut) ([\w./:,+= -]|'[^']*')+")
 _LIMITED = re.compile(r"limit \d+ ([\w./:,+= -]|'[^']*')+")
-LANES = 4
+LANES = 3
 """Readings run one beside the other in so many lanes, whose pipes hold what they print until those after them are through."""
 _SCRIPT = """\
 # Reads what the kdump acceptance suite needs to know. Read-only. Run as root (or with sudo) to let it see everything.

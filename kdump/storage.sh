@@ -21,7 +21,9 @@ settle() {
             return 1
         fi
     done
-    path=$(readlink -f "$path")
+    # a folder that may be entered needs no other program for this
+    real=$([ -d "$path" ] && cd -P -- "$path" && pwd) || real=$(readlink -f "$path") || return
+    path=$real
 }
 
 # storage_of PATH: "mount MAJ:MIN SOURCE FSTYPE OPTIONS TARGET", "space FREE-KB FREE-INODES" (root's; "-" where the file
@@ -30,7 +32,9 @@ settle() {
 # that is seen ("bus none": a disk of the network or of another kind of storage).
 storage_of() {
     settle "$1" || return
-    mount=$(limit 5 findmnt -n -o MAJ:MIN,SOURCE,FSTYPE,OPTIONS,TARGET -T "$path" | tail -n 1)
+    mount=$(limit 5 findmnt -n -o MAJ:MIN,SOURCE,FSTYPE,OPTIONS,TARGET -T "$path")
+    # shellcheck disable=SC2154  # probe.sh sets it
+    mount=${mount##*"$line_break"}
     if [ -z "$mount" ]; then
         command -v findmnt >/dev/null || return 127
         echo "findmnt does not tell what $path lies on" >&2

@@ -52,7 +52,7 @@ given/'
             printf 'file %s\ngiven\nnot here\n' "$file"
         fi
     done
-    found=$({ vmlinux_places "$(uname -r)" && vmlinux_by_id && vmlinux_places '*' && own_vmlinux; } | awk '!seen[$0]++' | head -n 24)
+    found=$({ vmlinux_places "$(uname -r)" && vmlinux_by_id && vmlinux_places '*' && own_vmlinux; } | awk '!seen[$0]++ && ++kept <= 24')
     set -f
     # shellcheck disable=SC2086  # one word per line
     set -- $found
@@ -66,11 +66,19 @@ boot_images() {
     boot_can_be_seen || return
     for ev_file in /boot/vmlinuz-*; do
         [ -f "$ev_file" ] || continue
-        words=
-        # shellcheck disable=SC2154  # ev_hex and ev_num set them
-        if ev_begin >/dev/null && ev_hex 514 4 && [ "$ev_raw" = 48647253 ] && ev_num 526 2; then
-            words=$(tail -c "+$((ev_n + 513))" "$ev_file" | head -c 256 | tr '\000' '\n' | head -n 1)
-        fi
+        # shellcheck disable=SC2034  # ev_hex reads it
+        ev_inside=''
+        words=''
+        # "HdrS", and where the words stand (Documentation/arch/x86/boot.rst: 0x202 and 0x20e)
+        ev_hex 514 14
+        # shellcheck disable=SC2154  # ev_hex sets it
+        case $ev_raw in
+        48647253????????????????????)
+            low=${ev_raw#????????????????????????} high=${ev_raw#??????????????????????????}
+            words=$(tail -c "+$((0x$high${low%??} + 513))" "$ev_file" | head -c 256 | tr '\000' '\n')
+            words=${words%%"$line_break"*}
+            ;;
+        esac
         printf '%s:%s\n' "$ev_file" "$words"
     done
     return 0
