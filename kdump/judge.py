@@ -12,7 +12,7 @@ from .fact import facts_behind
 from .hosts import Target
 from .report.model import Finding
 from .transcript import Reading, Transcript, sanitise
-from .verdict import NoValue, Verdict
+from .verdict import NoValue, OnlyACrashTells, Verdict
 from .waivers import Waivers
 
 #: what a passing test saw, in words, and what it rests on besides its facts: set by fixtures of more than one fact
@@ -50,6 +50,7 @@ def attach_finding(
         seen=seen,
         evidence=_evidence(item, transcript, target.kernel) + item.stash.get(EVIDENCE, ()),
         duration=call.duration,
+        crash_tells=call.excinfo is not None and isinstance(call.excinfo.value, OnlyACrashTells),
     )
     waiver = waivers.of(found, target.groups)
     if waiver is not None:

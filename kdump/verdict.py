@@ -22,5 +22,9 @@ class CouldNotDetermine(NoValue):
     """The value exists but was not seen: denied, unreadable, timed out, tool missing, unparsable."""
 
 
+class OnlyACrashTells(CouldNotDetermine):
+    """All that can be looked at was looked at, and does not decide: the next crash of this boot does."""
+
+
 class NotApplicable(NoValue):
     """The value cannot exist on this host, so the cause cannot bite here."""

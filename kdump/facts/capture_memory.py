@@ -17,7 +17,7 @@ from ..parsers.crashkernel import Request, human
 from ..parsers.dump_target import DumpTarget
 from ..parsers.initramfs import Image, Initramfs
 from ..parsers.iomem import AddressMap, Range
-from ..verdict import CouldNotDetermine, NotApplicable
+from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
 from .kernel import CommandLine
 from .reservation import NextReservation, Reservation
 
@@ -105,18 +105,20 @@ def capture_memory(capture_inputs: Inputs) -> CaptureMemory:
 
     Raises :class:`CouldNotDetermine` between the least and the safe amount.
     """
-    return decided(model.needed(capture_inputs))
+    return decided(model.needed(capture_inputs), of_now=True)
 
 
-def decided(found: CaptureMemory) -> CaptureMemory:
+def decided(found: CaptureMemory, *, of_now: bool = False) -> CaptureMemory:
     """The same, unless the reservation lies between the least and the safe amount.
 
-    Raises :class:`CouldNotDetermine` there.
+    Raises :class:`CouldNotDetermine` there; :class:`OnlyACrashTells` of the reservation of this boot (*of_now*), where no
+    part was merely not seen.
     """
     if found.least <= found.reserved < found.safe:
         what = f": {found.unknown}" if found.unknown else ""
         safe = f"{human(found.safe)} are sure to do" if found.safe < model.UNBOUNDED else "how much it may need is open"
-        raise CouldNotDetermine(
+        kind = OnlyACrashTells if of_now and not found.unknown else CouldNotDetermine
+        raise kind(
             f"{human(found.reserved)} are reserved; the capture kernel dies below {human(found.least)}, and {safe}"
             f"{what}: only a test crash tells, or reserve more ({found.breakdown})"
         )
@@ -176,7 +178,7 @@ def capture_root(maybe_capture_inputs: Maybe[Inputs], capture_cmdline: CommandLi
     told = [int(match[1]) for value in capture_cmdline.values("initramfs_options") if (match := re.search(r"size=(\d+)%", value))]
     least, most = model.file_system_limit(inputs, (min([50, *told]), max([50, *told])))
     if least < inputs.unpacked <= most:
-        raise CouldNotDetermine(
+        raise OnlyACrashTells(
             f"the initramfs unpacks to {human(inputs.unpacked)}, and between {human(least)} and {human(most)} have "
             "room for it: only a test crash tells"
         )

@@ -11,7 +11,7 @@ from ..flavour import KDUMPCTL, SUSE_KDUMP, Flavour
 from ..parsers.dump_target import DumpTarget, options
 from ..parsers.initramfs import Initramfs
 from ..parsers.shell_settings import ShellSettings
-from ..verdict import CouldNotDetermine, NotApplicable
+from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
 from .kernel import CommandLine
 
 #: modules of network devices that rest on others, by the kernel's name of the kind (DEVTYPE in their uevent)
@@ -168,7 +168,7 @@ def target_that_answered(network_target: DumpTarget, maybe_network_route: Maybe[
     for source in mounted.values() if network_target.kind in ("nfs", "cifs") else ():
         if route.host in (source.partition(":/")[0].strip("[]"), source.removeprefix("//").partition("/")[0]):
             return source
-    raise CouldNotDetermine(
+    raise OnlyACrashTells(
         f"whether {network_target.kind} {network_target.where} answers, and takes the dump, was not tried: only a test crash "
         "tells"
     )

@@ -13,7 +13,7 @@ from ..parsers.dump_saver import DumpSaver
 from ..parsers.dump_target import DumpTarget, kdump_conf, mounts_asked_for, options, savedir
 from ..parsers.initramfs import Initramfs
 from ..parsers.shell_settings import ShellSettings
-from ..verdict import CouldNotDetermine, NotApplicable
+from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
 from .dump_saver import BEST_COMPRESSION
 from .kernel import CommandLine
 
@@ -359,7 +359,7 @@ def unlocked_disk(capture_storage: Storage, maybe_dump_storage: Maybe[Storage]) 
     encrypted = [store.source for store in stores if any(layer.is_encrypted for layer in store.layers)]
     if not encrypted:
         raise NotApplicable("the dump target is not on an encrypted disk")
-    raise CouldNotDetermine(
+    raise OnlyACrashTells(
         f"{encrypted[0]} is on an encrypted disk: unless the capture kernel gets the key from a file or from this "
         "kernel's memory, it asks for a passphrase and waits; only a test crash tells"
     )
@@ -531,7 +531,9 @@ def refused_writes(
     if free < least:
         return f"{room}; the smallest dump of this machine takes {least >> 20} MiB"
     if free < most:
-        raise CouldNotDetermine(f"{room}; a dump of this machine ({dump_saver}) takes {least >> 20} to {most >> 20} MiB")
+        raise OnlyACrashTells(
+            f"{room}; a dump of this machine ({dump_saver}) takes {least >> 20} to {most >> 20} MiB: only a test crash tells"
+        )
     return ""
 
 

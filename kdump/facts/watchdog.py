@@ -10,7 +10,7 @@ from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
 from ..parsers.initramfs import Initramfs
 from ..parsers.systemd import seconds
-from ..verdict import CouldNotDetermine, NotApplicable
+from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
 from .dump_saver import DumpTime
 from .kernel import CommandLine
 
@@ -190,10 +190,12 @@ def watchdogs_that_expire(
 ) -> list[str]:
     """A sentence for each running hardware timer that would reset the machine before the dump is done.
 
-    Raises :class:`CouldNotDetermine` where there is none, and of one it is not known, or too close to call.
+    Raises :class:`CouldNotDetermine` where there is none, and of one it is not known; :class:`OnlyACrashTells` where it is
+    too close to call.
     """
     found: list[str] = []
     unclear: list[str] = []
+    close: list[str] = []
     for dog in hardware_watchdogs:
         if dog.timeout is None:
             unclear.append(
@@ -220,9 +222,11 @@ def watchdogs_that_expire(
         elif dog.latest < least:
             found.append(f"{dog} runs and resets the machine {dog.latest} s after the panic at the latest; {needs}")
         else:
-            unclear.append(f"{dog} runs and resets the machine some {dog.timeout} s after the panic; {needs}: too close to call")
+            close.append(f"{dog} runs and resets the machine some {dog.timeout} s after the panic; {needs}: too close to call")
     if unclear and not found:
-        raise CouldNotDetermine("; ".join(unclear))
+        raise CouldNotDetermine("; ".join(unclear + close))
+    if close and not found:
+        raise OnlyACrashTells("; ".join(close))
     return found
 
 
@@ -284,5 +288,5 @@ def bmc_that_expires(bmc_watchdog: BmcWatchdog | None, maybe_dump_time: Maybe[Du
         f"the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
     )
     if bmc_watchdog.countdown >= dump_time.seconds:
-        raise CouldNotDetermine(f"{words}: too close to call")
+        raise OnlyACrashTells(f"{words}: too close to call")
     return words

@@ -48,7 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="HOST",
         help="crash this host, to prove that it dumps; give its name exactly as --hosts shows it, once per host",
     )
-    group.addoption("--crash-anyway", action="store_true", help="crash although a cause is present or unknown")
+    group.addoption(
+        "--crash-anyway", action="store_true", help="crash although a cause is present, or unknown for want of a look"
+    )
     group.addoption("--crash-trigger", default="sysrq-c", metavar="TRIGGER", help=HELP)
     group.addoption("--crash-cycles", type=int, default=1, metavar="N", help="crash N times in a row (1)")
     group.addoption("--crash-resume", action="store_true", help="look for the dump of the last crash; crash nothing")
@@ -307,11 +309,12 @@ class Qualification:
         return place, f"/{rest}"
 
     def _objections(self, target: Target) -> tuple[str, ...]:
-        """Why a host is not crashed: causes that are present, unknown, or not judged."""
+        """Why a host is not crashed: causes that are present, not judged, or unknown for want of a look."""
         if self._option.crash_anyway:
             return ()
         findings = [finding for finding in self._findings.get(target.name, ()) if FOLDER not in finding.nodeid]
-        bad = [finding for finding in findings if finding.state not in (State.ABSENT, State.NOT_APPLICABLE)]
+        fine = (State.ABSENT, State.NOT_APPLICABLE)
+        bad = [finding for finding in findings if finding.state not in fine and not finding.crash_tells]
         judged = {Path(finding.nodeid.partition("::")[0]).name for finding in findings}
         found = [f"{finding.cause.id if finding.cause else finding.check} is {finding.state.value}" for finding in bad]
         found += [f"{path.name} was not run on it" for path in self._cause_files() if path.name not in judged]

@@ -106,7 +106,7 @@ class Finding:
 
     ``check``: the healthy property in words. ``seen``: what was seen (the assertion's message, or the reason why
     nothing could be judged), one line first, details after. ``evidence``: the readings behind the test's arguments.
-    ``duration`` in seconds.
+    ``duration`` in seconds. ``crash_tells``: nothing else does (:class:`kdump.verdict.OnlyACrashTells`).
     """
 
     host: str
@@ -118,6 +118,7 @@ class Finding:
     evidence: tuple[Reading, ...] = ()
     waiver: Waiver | None = None
     duration: float = 0.0
+    crash_tells: bool = False
 
     @property
     def state(self) -> State:

@@ -45,6 +45,7 @@ def to_data(finding: Finding, *, whole: bool = True) -> dict[str, Any]:
         "seen": finding.seen,
         "evidence": [[one.command, one.text, one.errors, one.status] if whole else one.command for one in finding.evidence],
         "duration": finding.duration,
+        "crash_tells": finding.crash_tells,
         "cause": cause and (cause_to_data(cause) if whole else cause.id),
         "waiver": waiver
         and {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()},
@@ -67,6 +68,7 @@ def from_data(
         if readings is not None
         else tuple(Reading(*one) for one in evidence),
         duration=data["duration"],
+        crash_tells=data.get("crash_tells", False),  # a history of before does not hold it
         cause=cause and (causes[cause] if causes is not None else cause_from_data(cause)),
         waiver=waiver and Waiver(waiver["justification"], waiver["owner"], date.fromisoformat(waiver["expires"])),
     )

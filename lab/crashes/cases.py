@@ -76,12 +76,14 @@ CASES: tuple[Case, ...] = (
         "dumps go to an SSH server: they are watched and proven there",
         target="ssh",
         shows=(r"dumping \d+ s",),
+        strict=True,
     ),
     Case(
         "over-nfs",
         "dumps go to an NFS server: they are watched and proven there",
         target="nfs",
         shows=(r"dumping \d+ s",),
+        strict=True,
     ),
     Case(
         "controller-killed",

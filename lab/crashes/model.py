@@ -33,7 +33,7 @@ class Case:
     ground, stage  as those of a fault
     options   of the suite; may hold {qmp} and {python}
     console   "file", "command", or "" for none
-    strict    without --crash-anyway: a cause that is present, or unknown, keeps the machine from being crashed
+    strict    without --crash-anyway: a cause that is present, or was not seen, keeps the machine from being crashed
     crashes   how often the machine must have panicked, not once more
     at        what happens meanwhile; a machine that was stopped goes on before the suite resumes
     resumed   afterwards the suite is run without --crash-resume, and must refuse, and then with it; *ends* is of the last run,

@@ -94,6 +94,23 @@ def test_a_failing_test_of_the_suite_itself_is_not_a_present_cause(suite, pytest
     assert "the suite itself failed" in result.stdout.str()
 
 
+def test_a_finding_says_that_only_a_crash_tells(suite, pytester):
+    pytester.makeconftest("""
+pytest_plugins = ["kdump.plugin"]
+
+def pytest_runtest_logreport(report):
+    if hasattr(report, "finding"):
+        with open("told", "a") as file:
+            print(report.finding.check, report.finding.crash_tells, file=file)
+""")
+    imported = "from kdump.verdict import OnlyACrashTells\nfrom kdump import"
+    raised = SUITE.replace("    return 2 * number\n", "    raise OnlyACrashTells('it was not tried')\n")
+    pytester.makepyfile(test_something=raised.replace("from kdump import", imported))
+    assert suite("good").ret == 6
+    told = pytester.path.joinpath("told").read_text().splitlines()
+    assert told == ["number is one False", "double is two True", "other is one False"]
+
+
 @pytest.mark.hostility(22)
 @pytest.mark.parametrize(
     ("hosts", "words"),
