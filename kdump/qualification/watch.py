@@ -87,6 +87,7 @@ class Watch:
     _spoke: float = 0.0
     _grew: float = 0.0
     _capture_panic: Event | None = None
+    _last_event: Event | None = None
 
     @property
     def done(self) -> bool:
@@ -137,6 +138,7 @@ class Watch:
             self.percent = self.percent if event.percent is None else event.percent
         if self.reset is None:  # what the next boot says is another story
             self.symptoms.setdefault(kind, event)
+            self._last_event = event
 
     def _answer(self, seen: Observation) -> None:
         if seen.answer is None:
@@ -192,9 +194,9 @@ class Watch:
         return steps.NEVER_CAME_BACK, f"{waited}{self._last()}"
 
     def _last(self) -> str:
-        last = max(self.symptoms.values(), key=lambda event: event.at, default=None)
-        if last is not None:
-            return f"; the console's last known word: {last.line}"
+        if self._last_event is not None:
+            saved = "; the console says that a dump was saved" if Kind.SAVED in self.symptoms else ""
+            return f"{saved}; the console's last known word: {self._last_event.line}"
         return "" if self.console else "; no console was followed, so how far it came is unknown"
 
     def _end(self, dead_end: DeadEnd, seen: str, at: float) -> None:

@@ -88,6 +88,12 @@ def test_a_dead_end_is_named_within_its_deadline(story, dead_end, within):
     assert dead_end.remediation in watch.ended.sentence
 
 
+def test_a_machine_that_stays_off_is_told_with_its_last_word_and_what_it_saved():
+    watch = watched([*DOWN, (5, CAPTURE), (30, BEGINS), (40, SAVED), (40, REBOOT)])
+    assert "a dump was saved" in watch.ended.seen
+    assert watch.ended.seen.endswith("reboot: Restarting system")  # of one reading's lines the last
+
+
 @pytest.mark.hostility(36)
 def test_a_dump_that_stops_growing_is_told_with_its_size():
     watch = watched([(3, None), (30, 10 << 20), (60, 48 << 20)], console=False, place=True)
