@@ -320,6 +320,10 @@ class Qualification:
         found += [f"{path.name} was not run on it" for path in self._cause_files() if path.name not in judged]
         return (*dict.fromkeys(found), "--crash-anyway crashes it all the same") if found else ()
 
+    def _only_a_crash_tells(self, host: str) -> tuple[str, ...]:
+        findings = [finding for finding in self._findings.get(host, ()) if finding.crash_tells]
+        return tuple(dict.fromkeys(finding.cause.id if finding.cause else finding.check for finding in findings))
+
     # -- what is said at the end -----------------------------------------------------------------------------------
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -332,6 +336,8 @@ class Qualification:
         for crash in done:
             for line in told(crash, self.store.path(crash.record.host)):
                 terminalreporter.write_line(sanitise(line))
+            if crash.proven and (told_now := ", ".join(self._only_a_crash_tells(crash.record.host))):
+                terminalreporter.write_line(f"  what only a crash tells, this one told: {told_now} did not keep it from dumping")
         if len(done) > 1:
             proven = sum(crash.proven for crash in done)
             terminalreporter.write_line(f"{proven} of {len(done)} crashes left a proven dump ({100 * proven / len(done):.0f} %)")

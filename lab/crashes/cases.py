@@ -75,14 +75,14 @@ CASES: tuple[Case, ...] = (
         "over-ssh",
         "dumps go to an SSH server: they are watched and proven there",
         target="ssh",
-        shows=(r"dumping \d+ s",),
+        shows=(r"dumping \d+ s", "this one told: dump-disk-not-visible"),
         strict=True,
     ),
     Case(
         "over-nfs",
         "dumps go to an NFS server: they are watched and proven there",
         target="nfs",
-        shows=(r"dumping \d+ s",),
+        shows=(r"dumping \d+ s", "this one told: dump-disk-not-visible"),
         strict=True,
     ),
     Case(
