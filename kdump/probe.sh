@@ -37,39 +37,58 @@ limit() {
 }
 
 # guard: end what hangs. For $seconds the readings are left alone; then, as soon as two more of these go by in which the
-# probe uses no processor (a slow machine does not hang), or at $until, in seconds since the boot, all processes that
-# are two or more below $top are killed. What hangs in the shell itself (a test of a file on a dead NFS server) is
-# ended so, too, and what a command has started. That the guard is gone tells the lanes that no time is left.
+# probe uses no processor and waits for none (a slow machine does not hang), or at $until, in seconds since the boot, all
+# processes that are two or more below $top are killed. What hangs in the shell itself (a test of a file on a dead NFS
+# server) is ended so, too, and what a command has started. That the guard is gone tells the lanes that no time is left.
 guard() {
     trap 'kill "$nap" 2>/dev/null; exit' TERM
     read -r own _ </proc/self/stat
     before=-1000
     nap_of "$seconds"
     while :; do
-        # one file after the other: their names may be more than one command line takes
-        # shellcheck disable=SC2154  # the script that this is part of sets it
-        found=$(for stat in /proc/[0-9]*/stat; do read -r line <"$stat" && printf '%s\n' "$line"; done |
-            awk -v top="$top" -v own="$own" '
-                { pid = $1; sub(/.*\) [A-Za-z] /, ""); parent[pid] = $1; ticks[pid] = $11 + $12 + $13 + $14 }
-                END {
-                    for (pid in parent) {
-                        depth = 0
-                        for (up = pid; up in parent && up != top && up != own && depth < 99; up = parent[up]) depth++
-                        if (up != top) continue
-                        used += ticks[pid]
-                        if (depth > 1) pids = pids " " pid
-                    }
-                    print used + 0, pids
-                }')
-        used=${found%% *}
+        look
         read -r up _ </proc/uptime
         # shellcheck disable=SC2154  # the script that this is part of sets it
-        if [ "$((used - before))" -lt 3 ] || [ "${up%.*}" -ge "$until" ]; then break; fi
+        if [ "$runs" -eq 0 ] && [ "$((used - before))" -lt 3 ] || [ "${up%.*}" -ge "$until" ]; then break; fi
         before=$used
         nap_of 2
     done
-    # shellcheck disable=SC2086  # its words are meant
-    [ -z "${found#* }" ] || kill -9 ${found#* }
+    # The guard goes first: killed before that, a reading makes room for the next one, which may hang as well. One that
+    # began in the same moment is met by the second round. What is to be killed is stopped before: a shell whose child
+    # is killed a moment before itself would go on, and end as if it had seen everything.
+    {
+        tries=0
+        while [ "$tries" -lt 100000 ] && kill -0 "$own"; do tries=$((tries + 1)); done
+        for nap in 1 1; do
+            look
+            # shellcheck disable=SC2086  # its words are meant
+            [ -z "$below" ] || { kill -STOP $below; kill -9 $below; }
+            sleep "$nap"
+        done
+    } &
+}
+
+# look: $runs: 1 when a process below $top has a processor or waits for one; $used: processor time of all of them, in
+# ticks; $below: the pids of those that are two or more below. What is below the guard, $own, does not count.
+look() {
+    # one file after the other: their names may be more than one command line takes
+    # shellcheck disable=SC2154  # the script that this is part of sets it
+    found=$(for stat in /proc/[0-9]*/stat; do read -r line <"$stat" && printf '%s\n' "$line"; done |
+        awk -v top="$top" -v own="$own" '
+            { pid = $1; sub(/.*\) /, ""); state[pid] = $1; parent[pid] = $2; ticks[pid] = $12 + $13 + $14 + $15 }
+            END {
+                for (pid in parent) {
+                    depth = 0
+                    for (up = pid; up in parent && up != top && up != own && depth < 99; up = parent[up]) depth++
+                    if (up != top) continue
+                    used += ticks[pid]
+                    if (state[pid] == "R") runs = 1
+                    if (depth > 1) pids = pids " " pid
+                }
+                print runs + 0, used + 0, pids
+            }')
+    runs=${found%% *} found=${found#* }
+    used=${found%% *} below=${found#* }
 }
 
 nap_of() {
