@@ -59,8 +59,8 @@ def run(pytester, *options, conftest="", hosts=("good", "bad", "none")):
     pytester.makeconftest(f'pytest_plugins = ["kdump.plugin"]\n{conftest}')
     pytester.makepyfile(test_something=SUITE)
     for name in hosts:
-        wanted = readings[name.partition("-")[0]]
-        pytester.path.joinpath(f"{name}.transcript").write_text(Transcript.of(wanted).render())
+        if (kind := name.partition("-")[0]) in readings:  # others are written by the test
+            pytester.path.joinpath(f"{name}.transcript").write_text(Transcript.of(readings[kind]).render())
     named = ",".join(f"recording://{name}.transcript" for name in hosts)
     return pytester.runpytest_subprocess(f"--hosts={named}", "--html=r.html", "--junitxml=j.xml", "-p", "no:randomly", *options)
 
