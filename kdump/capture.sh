@@ -261,7 +261,7 @@ list_segment() {
 }
 
 # capture_image_listing: "image SIZE MTIME PATH", then what is in it: see listing_filter. "squashed unlisted" when it
-# holds a squash image that nothing here can look into.
+# holds a squash image that nothing here can look into, "squashed late" when that took too long.
 capture_image_listing() {
     image=$(capture_image_path) || return
     stat -L -c 'image %s %Y %n' "$image" || return
@@ -275,9 +275,16 @@ capture_image_listing() {
     [ "$status" -eq 0 ] || return "$status"
     case $contents in
     *root.img*)
-        squashed=$(limit 15 lsinitrd "$image" 2>/dev/null | sed -n '/^Squashed content/,$p' |
-            awk -v kind=squashed -v wanted="$listing_wanted" "$listing_filter")
-        printf '%s\n' "${squashed:-squashed unlisted}"
+        squashed=$(
+            {
+                limit 15 lsinitrd "$image" 2>/dev/null
+                printf 'Squashed content ends\nstatus %s\n' "$?"
+            } | sed -n '/^Squashed content/,$p' | awk -v kind=squashed -v wanted="$listing_wanted" "$listing_filter"
+        )
+        case $? in
+        124 | 137) echo "squashed late" ;; # what it had said by then is no list
+        *) printf '%s\n' "${squashed:-squashed unlisted}" ;;
+        esac
         ;;
     esac
 }

@@ -40,7 +40,7 @@ class Initramfs:
 
     ``archive`` and ``squashed`` map paths to sizes in bytes: the files that decide about a dump (kernel modules,
     tools, configuration), not all. ``squashed`` is the content of the squash or erofs image that dracut's squash module
-    puts inside; None where there is such an image and nothing on the host could list it.
+    puts inside; None where there is such an image and nothing on the host could list it, or (``late``) not in time.
     ``unpacked`` is the size of all files in bytes, ``unpacked_pages`` that rounded up to whole pages per file: what
     unpacking takes from memory. ``entries`` counts files, folders, links and nodes. ``cut``: it holds more files that decide
     than were listed.
@@ -53,6 +53,7 @@ class Initramfs:
     unpacked_pages: int
     entries: int
     cut: bool = False
+    late: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Initramfs:
@@ -72,7 +73,7 @@ class Initramfs:
         archive: dict[str, int] = {}
         squashed: dict[str, int] | None = {}
         unpacked = unpacked_pages = entries = segments = 0
-        cut = False
+        cut = late = False
         for line in filter(None, text.splitlines()):
             kind, _, rest = line.partition(" ")
             if kind == "image":
@@ -83,8 +84,8 @@ class Initramfs:
                 segments += 1
             elif line == "cut":
                 cut = True
-            elif line == "squashed unlisted":
-                squashed = None
+            elif line in ("squashed unlisted", "squashed late"):
+                squashed, late = None, line == "squashed late"
             elif kind in ("file", "squashed"):
                 size, path = rest.split(" ", 1)
                 place = archive if kind == "file" else squashed
@@ -94,7 +95,7 @@ class Initramfs:
                 raise ValueError(f"unknown line {line!r}")
         if image is None or not segments:
             raise ValueError("the listing names no image or no archive in it")
-        return cls(image, archive, squashed, unpacked, unpacked_pages, entries, cut)
+        return cls(image, archive, squashed, unpacked, unpacked_pages, entries, cut, late)
 
     @property
     def files(self) -> Mapping[str, int]:
@@ -104,6 +105,10 @@ class Initramfs:
         """
         if self.cut:
             raise CouldNotDetermine(f"{self.image.path} holds more files than the probe lists")
+        if self.late:
+            raise CouldNotDetermine(
+                f"{self.image.path} keeps its files in a squash image, and lsinitrd did not list it within 15 s"
+            )
         if self.squashed is None:
             raise CouldNotDetermine(
                 f"{self.image.path} keeps its files in a squash image that nothing on the host could list "

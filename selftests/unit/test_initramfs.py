@@ -91,6 +91,16 @@ def test_what_lsinitrd_tells_of_a_squash_image_is_listed(tmp_path: Path) -> None
     assert Initramfs.parse(text).has_module("virtio-blk")
 
 
+@needs_cpio
+def test_a_list_of_a_squash_image_that_was_cut_off_is_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "initrd.img"
+    path.write_bytes(cpio({"squash-root.img": b"\4" * 4096}))
+    told = "Squashed content\n-rw-r--r-- root/root 5000 2026-11-16 10:17 squashfs-root/usr/bin/makedumpfile\n"
+    text = listed(path, f"lsinitrd() {{ printf '{told}'; return 124; }}; limit() {{ shift; \"$@\"; }}; capture_image_listing")
+    with pytest.raises(CouldNotDetermine, match="within 15 s"):
+        Initramfs.parse(text.stdout).has_module("virtio-blk")
+
+
 def test_a_squash_image_that_nobody_can_list_is_unknown_content() -> None:
     text = "image 1 2 /boot/i\nfile 9 squash-root.img\ntotal 9 4096 1\nsquashed unlisted"
     with pytest.raises(CouldNotDetermine, match="squash image"):
