@@ -53,7 +53,14 @@ class LocalFile:
         if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             self.close()
             raise Unreadable(f"{self.path} is not a regular file")
-        self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        try:
+            self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        except OSError as error:  # most of /proc
+            self.close()
+            raise Unreadable(f"{self.path} has no size: {error.strerror}") from error
+        if stat.S_ISBLK(mode) and not self.size:
+            self.close()
+            raise Unreadable(f"{self.path} is a device without a medium")
 
     def read_at(self, offset: int, length: int) -> bytes:
         parts = []
@@ -90,6 +97,11 @@ class LocalFile:
     def allocated(self) -> int:
         """Bytes that the file takes on the disk (stat(2), st_blocks)."""
         return os.fstat(self._fd).st_blocks * 512
+
+    @property
+    def size_now(self) -> int:
+        """In bytes; `size` is what it was when the file was opened."""
+        return self.size if self.is_device else os.fstat(self._fd).st_size
 
     @property
     def is_device(self) -> bool:

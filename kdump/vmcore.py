@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -185,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vmlinux", metavar="PATH", help="a vmlinux (plain, .gz, .xz, .zst) or .debug file to match")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
 
     dumps = {path: _judge_file(path) for path in options.files}
     image: Vmlinux | None = None
@@ -220,7 +223,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _judge_file(path: str) -> Dump:
     try:
         with LocalFile(path) as source:
-            return judge(source)
+            dump = judge(source)
+            if (now := source.size_now) != source.size:
+                changed = f"it went from {source.size} to {now} bytes while it was read: judge it again when it is finished"
+                dump = dataclasses.replace(dump, complete=Completeness.cannot_tell(changed))
+            return dump
     except Unreadable as unreadable:
         return Dump("unknown", 0, Completeness.cannot_tell(unreadable.reason))
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kdump.bytesource import LocalFile, NotRecorded, Sparse
 from kdump.parsers.unreadable import Unreadable
-from kdump.vmcore import main
+from kdump.vmcore import judge, main
 from selftests.unit.test_vmcore_vmlinux import image
 from selftests.vmcore.writer import BUILD_ID, RELEASE, Plan, kdump, split_plans
 
@@ -92,3 +94,30 @@ def test_a_directory_is_no_dump(tmp_path):
     with pytest.raises(Unreadable, match="regular"):
         LocalFile(tmp_path)
     assert Path(tmp_path).is_dir()
+
+
+def test_files_of_proc_have_no_size(capsys):
+    assert main(["/proc/self/status"]) == 2
+    assert "/proc/self/status has no size" in capsys.readouterr().out
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_judged(write, monkeypatch, capsys):
+    for change in (-1, 1):
+        path = write("vmcore", kdump())
+        monkeypatch.setattr("kdump.vmcore.judge", lambda source, at=path, by=change: _judge_and_resize(source, at, by))
+        assert main([path]) == 2
+        assert "while it was read" in capsys.readouterr().out
+
+
+def _judge_and_resize(source, path, by):
+    dump = judge(source)
+    os.truncate(path, source.size + by)
+    return dump
+
+
+def test_a_name_that_the_terminal_cannot_show(write):
+    path = write("d\N{LATIN SMALL LETTER U WITH DIAERESIS}mp", kdump())
+    command = [sys.executable, "-m", "kdump.vmcore", path]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "d\\xfcmp" in done.stdout
