@@ -84,6 +84,8 @@ class Watch:
     size: int = 0
     percent: float | None = None
     _missed: int = 0
+    _still_up: float = -1.0
+    """When the marked boot was last seen to answer."""
     _spoke: float = 0.0
     _grew: float = 0.0
     _capture_panic: Event | None = None
@@ -148,14 +150,18 @@ class Watch:
         elif seen.answer.boot_id != self.boot_id and not seen.answer.capturing:
             self._reach(Step.BACK, seen.at)
         elif seen.answer.boot_id == self.boot_id:
-            self._missed = 0
+            self._missed, self._still_up = 0, seen.at
             if not self.symptoms:  # it was merely slow to answer
                 self.reached.pop(Step.DOWN, None)
 
     def _judge(self, at: float) -> None:
         if Step.DOWN not in self.reached:
-            if at - self.triggered >= self.limits.down:
-                self._end(steps.NEVER_WENT_DOWN, f"it still answers {at - self.triggered:.0f} s after the trigger", at)
+            waited = at - self.triggered
+            # a question that is under way for half a minute is no answer: the machine may be down
+            if waited >= self.limits.down and self._still_up == at:
+                self._end(steps.NEVER_WENT_DOWN, f"it still answers {waited:.0f} s after the trigger", at)
+            elif waited >= self.limits.back:
+                self._end(*self._given_up(), at)
             return
         quiet = at - max(self._spoke, self._grew)
         fatal = self._fatal()

@@ -88,6 +88,20 @@ def test_a_dead_end_is_named_within_its_deadline(story, dead_end, within):
     assert dead_end.remediation in watch.ended.sentence
 
 
+def test_a_question_that_nobody_answered_yet_is_not_a_machine_that_still_answers():
+    watch = Watch("old", 0.0, LIMITS)
+    watch.see(Observation(2, OLD))
+    for at in (30, 60, 90):
+        watch.see(Observation(at, asked=False))
+    assert not watch.done
+    for at in (120, 240):
+        watch.see(Observation(at))
+    assert watch.ended is None and Step.DOWN in watch.reached
+    watch = Watch("old", 0.0, LIMITS)
+    watch.see(Observation(LIMITS.back, asked=False))
+    assert watch.ended.dead_end is steps.NEVER_CAME_BACK
+
+
 def test_a_machine_that_stays_off_is_told_with_its_last_word_and_what_it_saved():
     watch = watched([*DOWN, (5, CAPTURE), (30, BEGINS), (40, SAVED), (40, REBOOT)])
     assert "a dump was saved" in watch.ended.seen
