@@ -14,7 +14,7 @@ import dataclasses
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -199,9 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Unreadable as unreadable:
             unreadable_image = unreadable.reason
 
-    whole: Completeness | None = None
-    if all(dump.split for dump in dumps.values()):
-        whole = judge_split(list(dumps.values()))
+    together = _together(dumps)
     reports = []
     for path, dump in dumps.items():
         matched: Match | None = None
@@ -211,13 +209,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             matched = Match(None, unreadable_image)
         reports.append((path, dump, matched))
     if options.json:
-        together = {"state": str(whole.state), "reason": whole.reason} if whole else None
-        print(json.dumps([{**_as_json(*one), "together": together} for one in reports], indent=2))
+        print(json.dumps([{**_as_json(*one), "together": _whole_as_json(together.get(one[0]))} for one in reports], indent=2))
     else:
         print("\n\n".join(_as_text(*one) for one in reports))
-        if whole:
+        for whole in dict.fromkeys(together.values()):
             print(f"\ntogether     {whole.state}: {whole.reason}")
-    return _status([whole] if whole else [dump.complete for dump in dumps.values()], [one[2] for one in reports])
+    return _status([together.get(path, dump.complete) for path, dump in dumps.items()], [one[2] for one in reports])
+
+
+def _together(dumps: Mapping[str, Dump]) -> dict[str, Completeness]:
+    """For each file of a split dump the verdict of all files of its crash."""
+    crashes: dict[object, list[str]] = {}
+    for path, dump in dumps.items():
+        if dump.split:
+            crash = (dump.release, dump.build_id, dump.vmcoreinfo.get("CRASHTIME"), dump.split.max_mapnr)
+            crashes.setdefault(crash, []).append(path)
+    verdicts = {}
+    for paths in crashes.values():
+        verdicts.update(dict.fromkeys(paths, judge_split([dumps[path] for path in paths])))
+    return verdicts
+
+
+def _whole_as_json(whole: Completeness | None) -> dict[str, str] | None:
+    return {"state": str(whole.state), "reason": whole.reason} if whole else None
 
 
 def _judge_file(path: str) -> Dump:

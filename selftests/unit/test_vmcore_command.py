@@ -66,6 +66,18 @@ def test_files_of_a_split_dump_are_judged_together(write, capsys):
     assert {one["together"]["state"] for one in json.loads(capsys.readouterr().out)} == {"complete"}
 
 
+def test_a_part_of_a_split_dump_beside_another_dump_is_not_whole(write):
+    first, *_ = split_plans(Plan(), 3)
+    assert main([write("part", kdump(first)), write("whole", kdump())]) == 1
+
+
+def test_parts_of_two_crashes_do_not_make_one_dump(write, capsys):
+    first, *rest = (kdump(plan) for plan in split_plans(Plan(), 3))
+    later = [one.replace(b"CRASHTIME=17954", b"CRASHTIME=17955") for one in rest]
+    assert main([write(f"dump{i}", one) for i, one in enumerate([first, *later])]) == 1
+    assert capsys.readouterr().out.count("together     incomplete") == 2
+
+
 def test_json(write, capsys):
     main([write("dump", kdump()), "--json"])
     (dump,) = json.loads(capsys.readouterr().out)
