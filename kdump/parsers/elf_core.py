@@ -12,7 +12,7 @@ import contextlib
 import struct
 from dataclasses import dataclass
 
-from kdump.bytesource import ByteSource, NotRecorded
+from kdump.bytesource import ByteSource, NotRecorded, first_hole
 from kdump.parsers import vmcoreinfo
 from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.elf_notes import walk
@@ -28,6 +28,10 @@ HEADERS_AT_EACH_END = 128
 """Program headers read at the front and at the back of a table that has more than twice as many."""
 SAMPLES, WINDOW = 32, 4
 """Places in between, and program headers read there, where the bytes can be had: a transcript does not have them."""
+UNWRITTEN = 1 << 20
+"""Bytes of a hole at the end of the file that are worth a doubt. Holes elsewhere are what `cp` makes of memory of zeros; the end
+of the last segment is the top of memory, where the kernel itself allocates at boot (Linux
+mm/memblock.c, top-down)."""
 MACHINES = {
     3: "i686",
     20: "ppc",
@@ -193,4 +197,9 @@ def _completeness(source: ByteSource, header: ElfHeader, front: list[Segment], b
         )
     if back and filled != sorted(filled):
         return Completeness.cannot_tell(f"its {header.phnum} segments are not in the order of the file, and only some were read")
+    if end - max(filled) >= UNWRITTEN and first_hole(source, end - UNWRITTEN, end, UNWRITTEN) is not None:
+        return Completeness.cannot_tell(
+            f"its last {UNWRITTEN >> 20} MiB at least are a hole: memory of zeros that a copy left out, or a file that was given "
+            "its size before all of it was written"
+        )
     return Completeness.complete(f"all {header.phnum} segments lie inside the file")

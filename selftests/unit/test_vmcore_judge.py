@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -216,6 +217,18 @@ def test_hole_where_pages_of_zeros_may_be(tmp_path):
         assert judge(file).complete.state is State.CANNOT_TELL
     with with_hole(tmp_path / "dump", kdump(replace(plan, level=1)), 5 << 20, 6 << 20) as file:
         assert judge(file).complete.state is State.INCOMPLETE
+
+
+def test_an_elf_file_that_was_given_its_size_first(tmp_path):
+    data = plain(elf_writes([(0x1000, 60_000), (0x100000, 6 << 20)]))
+    middle, end = 2 << 20, len(data)
+    with with_hole(tmp_path / "copy", data, middle, middle + (2 << 20)) as file:
+        assert judge(file).complete.state is State.COMPLETE  # memory of zeros, which cp leaves out
+    with with_hole(tmp_path / "stopped", data, middle, end) as file:
+        os.truncate(file.path, end)
+    with LocalFile(tmp_path / "stopped") as file:
+        complete = judge(file).complete
+        assert (complete.state, "hole" in complete.reason) == (State.CANNOT_TELL, True)
 
 
 def test_pages_that_are_not_compressed_and_became_zeros():
