@@ -45,7 +45,7 @@ CASES: tuple[Case, ...] = (
         "two-without-a-console",
         "two crashes in a row, without a console: the steps that need one say so",
         console="",
-        options=("--crash-cycles=2",),
+        options=("--crash-cycles=2", "-v"),  # else only the reports say why a step is not applicable
         crashes=2,
         shows=(r"2 of 2 crashes left a proven dump \(100 %\)", "--console=HOST=FILE"),
     ),
