@@ -21,7 +21,7 @@ from pathlib import Path
 
 from kdump.bytesource import ByteSource, LocalFile, Memory
 from kdump.parsers import elf_core, flattened, kdump_compressed, vmlinux
-from kdump.parsers.compressed import Front, compression_of
+from kdump.parsers.compressed import Front, compression_of, cut_short
 from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.unreadable import Unreadable
 from kdump.parsers.vmlinux import Vmlinux
@@ -74,8 +74,7 @@ def _judge(source: ByteSource) -> Dump:
 def _judge_compressed(source: ByteSource, compression: str) -> Dump:
     """A dump that was piped through a compressor: its kernel is known from its front, its end is not."""
     kind = f"{compression}-compressed file"
-    if compression == "xz" and source.read_at(source.size - 16, 16).rstrip(b"\0")[-2:] != b"YZ":
-        # The stream footer of the .xz format, section 2.1.2.4, ends in these two bytes.
+    if cut_short(source, compression):
         complete = Completeness.incomplete("the xz stream has no footer: the file was cut short")
     else:
         complete = Completeness.cannot_tell(

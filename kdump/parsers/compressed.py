@@ -29,6 +29,11 @@ def compression_of(head: bytes) -> str | None:
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
+def cut_short(source: ByteSource, compression: str) -> bool:
+    """Whether an .xz file has no footer, whose last two bytes are these (The .xz File Format, 2.1.2.4); the others have none."""
+    return compression == "xz" and source.read_at(max(0, source.size - 16), 16).rstrip(b"\0")[-2:] != b"YZ"
+
+
 class Front:
     """The decompressed bytes of a file, read forwards only: the first 4 KiB and what follows the last read are kept."""
 

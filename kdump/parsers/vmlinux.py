@@ -11,14 +11,15 @@ whether it has DWARF stays unknown.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kdump.bytesource import ByteSource
+from kdump.bytesource import ByteSource, NotRecorded
 from kdump.parsers import elf_core
-from kdump.parsers.compressed import Front, compression_of
+from kdump.parsers.compressed import Front, compression_of, cut_short
 from kdump.parsers.elf_notes import NT_GNU_BUILD_ID, walk
 from kdump.parsers.reading import LARGEST_READ, exactly
 from kdump.parsers.unreadable import EndsEarly, Unreadable
@@ -45,6 +46,9 @@ def read(source: ByteSource, *, banners: bool = False) -> Vmlinux:
     head = source.read_at(0, 640)
     compression = compression_of(head)
     if compression is not None:
+        with contextlib.suppress(NotRecorded):
+            if cut_short(source, compression):
+                raise Unreadable("it is cut short: its xz stream has no footer")
         return read_front(Front(source, compression), compression)
     if not head.startswith(elf_core.MAGIC):
         raise Unreadable(not_a_vmlinux(head))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import random
 import struct
 import zlib
 
@@ -90,6 +91,12 @@ def test_compressed(compress, name):
 def test_compressed_and_damaged():
     with pytest.raises(Unreadable, match="damaged"):
         vmlinux.read(Memory(b"\x1f\x8b" + bytes(range(250)) * 4))
+
+
+def test_an_xz_file_that_was_cut_short_behind_its_notes():
+    data = lzma.compress(image() + random.Random(7).randbytes(4 << 20))
+    with pytest.raises(Unreadable, match="cut short"):
+        vmlinux.read(Memory(data[: len(data) // 2]))
 
 
 def with_window(data: bytes, exponent: int) -> bytes:
