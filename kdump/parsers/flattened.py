@@ -205,6 +205,10 @@ def _completeness_kdump(source: ByteSource, view: Flattened, header: kdump_compr
     return Completeness.complete(f"all {pages} pages were written: the end record is there")
 
 
+LONGER_THAN_A_RECORD = 32 << 20
+"""A hole of so many bytes swallows the header of a record, even where memory of zeros is left out on purpose."""
+
+
 def _judge_elf(source: ByteSource, view: Flattened) -> Dump:
     kind = "flattened ELF"
     try:
@@ -233,6 +237,8 @@ def _judge_elf(source: ByteSource, view: Flattened) -> Dump:
             complete = Completeness.incomplete(
                 "it has no end record: makedumpfile was stopped before it finished, or the file was cut short"
             )
+        elif (at := first_hole(source, FIRST_RECORD, end, LONGER_THAN_A_RECORD)) is not None:
+            complete = kdump_compressed.hole_at(at, sparse=False)
         elif _whole_pages(source, end, fits) or last_records(source, end, fits):
             complete = Completeness.complete("everything was written: the end record is there")
         else:

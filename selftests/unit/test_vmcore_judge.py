@@ -219,6 +219,19 @@ def test_hole_where_pages_of_zeros_may_be(tmp_path):
         assert judge(file).complete.state is State.INCOMPLETE
 
 
+def test_hole_in_a_flattened_elf_file(tmp_path):
+    data = flat(elf_writes([(0x1000, 60_000), (0x100000, 1 << 20)]))
+    middle = len(data) // 2
+    with with_hole(tmp_path / "whole", data, middle, middle + 8192) as file:
+        assert judge(file).complete.state is State.COMPLETE  # memory of zeros, which cp leaves out
+    with (tmp_path / "lost").open("wb") as file:
+        file.write(data[:middle])
+        file.seek(40 << 20, 1)
+        file.write(data[middle:])
+    with LocalFile(tmp_path / "lost") as file:
+        assert "hole" in judge(file).complete.reason
+
+
 def test_an_elf_file_that_was_given_its_size_first(tmp_path):
     data = plain(elf_writes([(0x1000, 60_000), (0x100000, 6 << 20)]))
     middle, end = 2 << 20, len(data)
