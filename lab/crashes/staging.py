@@ -27,9 +27,12 @@ from lab.machine import Machine
 
 SUITE_DEADLINE = 1800.0
 #: each start of a capture kernel is a crash; where none started, each panic that a case brings about is (a capture kernel that
-#: dies of memory panics with other words, and a panic of an NMI is not printed before the capture kernel starts)
+#: dies of memory panics with other words, and a panic of an NMI is not printed before the capture kernel starts; a kernel that
+#: stands still says its panic's words once more, as their end)
 _CAPTURES = re.compile(r"\] Command line: .*\belfcorehdr=")
-_PANIC = re.compile(r"Kernel panic - not syncing: (sysrq triggered crash|NMI: |hung_task: |Out of memory: .*panic_on_oom)")
+_PANIC = re.compile(
+    r"(?<!end )Kernel panic - not syncing: (sysrq triggered crash|NMI: |hung_task: |Out of memory: .*panic_on_oom)"
+)
 #: an emulated machine beside another one takes its time to authenticate
 _PATIENT = "--connect-timeout=30"
 _AFTER = re.compile(r"^  after the trigger: (.*)$", re.MULTILINE)
