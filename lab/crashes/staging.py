@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kdump.qualification.steps import DeadEnd
-from lab import image
 from lab.crashes.model import KILL, Case
 from lab.crashes.servers import serving
 from lab.faults.model import TRUE_OF
-from lab.faults.staging import ROOT, STAGE_DEADLINE, crash
+from lab.faults.staging import ROOT, STAGE_DEADLINE, crash, machine_on
 from lab.machine import Machine
 
 SUITE_DEADLINE = 1800.0
@@ -65,16 +64,7 @@ def run(target: str, case: Case, folder: Path, vmlinux: Path | None = None) -> O
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     ground = case.ground
-    machine = Machine(
-        image.find(target),
-        crashkernel=ground.crashkernel,
-        cmdline=ground.cmdline,
-        memory=ground.memory,
-        disks=ground.disks,
-        devices=ground.devices,
-        options=ground.options,
-        console=folder / "console.txt",
-    )
+    machine = machine_on(target, ground, console=folder / "console.txt")
     with contextlib.ExitStack() as stack:
         stack.callback(machine.stop)
         machine.boot()

@@ -73,6 +73,20 @@ def audit(machine: Machine, folder: Path, *options: str) -> Audit:
     return Audit(done.returncode, found, done.stdout + done.stderr)
 
 
+def machine_on(target: str, ground: Ground, console: Path | None = None) -> Machine:
+    """The machine that a fault or a crash is staged on, not booted yet. Raises LabError without its image."""
+    return Machine(
+        image.find(target),
+        crashkernel=ground.crashkernel,
+        cmdline=ground.cmdline,
+        memory=ground.memory,
+        disks=ground.disks,
+        devices=ground.devices,
+        options=ground.options,
+        console=console,
+    )
+
+
 class Staging:
     """Stages one fault after the other. A context manager: the last machine ends with it.
 
@@ -131,15 +145,7 @@ class Staging:
         if self._machine is not None and self._ground == (target, ground):
             return self._machine
         self._throw_away()
-        machine = Machine(
-            image.find(target),
-            crashkernel=ground.crashkernel,
-            cmdline=ground.cmdline,
-            memory=ground.memory,
-            disks=ground.disks,
-            devices=ground.devices,
-            options=ground.options,
-        )
+        machine = machine_on(target, ground)
         try:
             machine.boot(freeze=(target, ground) in self._freeze)
             for command in ground.prepare:
