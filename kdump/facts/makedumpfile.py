@@ -14,6 +14,8 @@ from ..verdict import CouldNotDetermine, NotApplicable
 #: bytes of free memory (their half) that may come and go while makedumpfile counts
 TOO_LITTLE = 32 << 20
 SECTION_SIZE = "NUMBER(SECTION_SIZE_BITS)"
+#: exported since pages have types (Linux 6.10; makedumpfile@bad2a7c)
+PAGE_TYPE = "_SLAB_MAPCOUNT_VALUE"
 
 # A note of /proc/kcore since Linux 4.19 (23c85094fe18).
 kernel_vmcoreinfo = fact("vmcoreinfo", "kcore_vmcoreinfo", vmcoreinfo, root=True)
@@ -134,16 +136,26 @@ class PageExclusion:
     free: int
 
 
+_TYPELESS = NotApplicable("pages of this kernel have no types (Linux before 6.10): nothing to be taken for another")
+
+
 @derived
 def page_exclusion(
-    saved_by_makedumpfile: bool, maybe_makedumpfile_trial: Maybe[MemoryUsage], maybe_makedumpfile_copy: Maybe[Copy]
+    saved_by_makedumpfile: bool,
+    maybe_vmcoreinfo: Maybe[Mapping[str, str]],
+    maybe_makedumpfile_trial: Maybe[MemoryUsage],
+    maybe_makedumpfile_copy: Maybe[Copy],
 ) -> PageExclusion:
     """How much of the free memory makedumpfile would leave out of a dump."""
+    counted = maybe_makedumpfile_trial.known and maybe_makedumpfile_trial.value.pages is not None
+    # such a kernel's memory is walked for the size of its sections only
+    if not counted and maybe_vmcoreinfo.known and not any(PAGE_TYPE in key for key in maybe_vmcoreinfo.value):
+        raise _TYPELESS
     trial = maybe_makedumpfile_trial.value
     if trial.complaint is not None:
         raise CouldNotDetermine(f"makedumpfile cannot walk the memory map at all: {trial.complaint}")
     if trial.pages is None:
-        raise NotApplicable("pages of this kernel have no types (Linux before 6.10): nothing to be taken for another")
+        raise _TYPELESS
     if not maybe_makedumpfile_copy.value.same:
         raise CouldNotDetermine(_OTHER_COPY)
     recognised = trial.pages["FREE"] * trial.page_size

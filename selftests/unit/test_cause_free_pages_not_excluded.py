@@ -4,7 +4,9 @@ import pytest
 
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, says
-from selftests.unit.test_cause_section_size_bits_mismatch import DEFAULT, FAILS, NEEDLESS, ROOT, SLOW, TABLE, WALKS
+from selftests.unit.test_cause_section_size_bits_mismatch import DEFAULT, FAILS, NEEDLESS, ROOT, SILENT, SLOW, TABLE, WALKS
+
+TYPED = says("vmcoreinfo", "OSRELEASE=6.12.0\nNUMBER(PAGE_SLAB_MAPCOUNT_VALUE)=-452984832")
 
 
 @pytest.mark.parametrize(
@@ -22,5 +24,13 @@ from selftests.unit.test_cause_section_size_bits_mismatch import DEFAULT, FAILS,
     ],
 )
 def test_free_pages(trial, verdict):
-    found, said = ask(host(ROOT, DEFAULT, trial), "free_pages_not_excluded", "makedumpfile_recognises_free_pages")
-    assert found is verdict, said
+    for readings in ([trial], [trial, TYPED]):
+        found, said = ask(host(ROOT, DEFAULT, *readings), "free_pages_not_excluded", "makedumpfile_recognises_free_pages")
+        assert found is verdict, said
+
+
+@pytest.mark.parametrize("trial", [FAILS, SLOW, NEEDLESS, denied("makedumpfile_trial")])
+def test_an_older_kernel_has_no_types_that_could_be_misread(trial):
+    """Its memory is walked only to learn whether makedumpfile knows the size of its sections."""
+    found, said = ask(host(ROOT, DEFAULT, SILENT, trial), "free_pages_not_excluded", "makedumpfile_recognises_free_pages")
+    assert found is Verdict.NOT_APPLICABLE, said
