@@ -1,7 +1,7 @@
 """Every cause staged for real, and the confusion matrix: rows are staged faults, columns are causes. `make bench-faults`
 
-Exit status: 0 every fault was judged as it should be, 1 a miss, a false alarm or a proof that was not seen, 2 usage or a
-machine that could not be had. What each fault left (console, journal, transcript, the suite's output) is kept in
+Exit status: 0 every fault was judged as it should be, 1 a miss, a false alarm, a proof that was not seen or a machine that
+could not be had, 2 usage. What each fault left (console, journal, transcript, the suite's output, outcome.json) is kept in
 reports/faults/TARGET/FAULT/; the matrix is printed and written to --output.
 """
 
@@ -53,11 +53,7 @@ def main() -> int:
     grounds = list(dict.fromkeys((target, fault.ground) for target, fault in rows))
     rows.sort(key=lambda row: (list(recipe.TARGETS).index(row[0]), grounds.index((row[0], row[1].ground)), bool(row[1].proof)))
     kept = _kept(rows, options.keep) if options.resume or options.matrix else {}
-    try:
-        outcomes = kept if options.matrix else _stage(rows, kept, options.keep)
-    except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
-        return 2
+    outcomes = kept if options.matrix else _stage(rows, kept, options.keep)
     if options.record:
         _record(rows, outcomes, options.keep, options.record)
     text = matrix(rows, outcomes)
@@ -73,8 +69,12 @@ def name(row: Row) -> Name:
 
 def _stage(rows: list[Row], kept: dict[Name, Outcome], folder: Path) -> dict[Name, Outcome]:
     todo = [row for row in rows if name(row) not in kept or kept[name(row)].problems]
+    unbuilt: dict[str, LabError] = {}
     for target in dict.fromkeys(target for target, _ in todo):
-        build.ensure(recipe.target(target))
+        try:
+            build.ensure(recipe.target(target))
+        except LabError as error:  # a release may be no longer where it was, and the others are still there
+            unbuilt[target] = error
     asked = Counter((target, fault.ground) for target, fault in todo if not fault.undo)
     # QEMU cannot freeze a machine with an NVMe disk
     often = [key for key, count in asked.items() if count > 1 and not any(disk.bus == "nvme" for disk in key[1].disks)]
@@ -84,6 +84,8 @@ def _stage(rows: list[Row], kept: dict[Name, Outcome], folder: Path) -> dict[Nam
             target, fault = row
             place = folder / target / fault.name
             try:
+                if target in unbuilt:
+                    raise unbuilt[target]
                 outcome = staging.run(target, fault, place)
             except LabError as error:
                 outcome = Outcome(target, fault.name, 0.0, {}, (f"NOT STAGED: {error}",), "")
