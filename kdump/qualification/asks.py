@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ Vmlinux = Fact("vmlinux_files", "vmlinux_files", candidates, slow=True)
 #: characters of what crash says that are sent here, and that :mod:`kdump.open_dump` reads at least
 MOST_OPENED = 4_000_000
 Crash: Fact[str] = Fact("crash_program", "command -v crash || echo none", str.strip)
+Makedumpfile: Fact[str] = Fact("makedumpfile_program", "command -v makedumpfile || echo none", str.strip)
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,12 @@ class File:
 
 @dataclass(frozen=True)
 class Marked:
-    """The host's clock at the mark, and whether the kernel log holds it."""
+    """The host's clock at the mark, whether the kernel log holds it, and the kernel's own seconds there, None for a log
+    without time stamps."""
 
     clock: float
     kept: bool
+    stamp: float | None = None
 
 
 def listing(folder: str) -> Fact[dict[str, File]]:
@@ -67,7 +71,8 @@ def ready(trigger: Trigger) -> Fact[tuple[str, ...]]:
 def mark(token: str) -> Fact[Marked]:
     def parse(text: str) -> Marked:
         clock, _, rest = text.partition("\n")
-        return Marked(float(clock), token in rest)
+        stamp = re.match(r"\[\s*(\d+\.\d+)\]", rest)
+        return Marked(float(clock), token in rest, float(stamp[1]) if stamp else None)
 
     return Fact("mark", _command("crash_mark", token), parse, statuses=(0, 1))
 
@@ -86,13 +91,13 @@ def evidence(path: str) -> Fact[Dump]:
     return Fact("dump_bytes", _command("vmcore_evidence", path), parse, slow=True)
 
 
-def log(path: str, token: str) -> Fact[tuple[tuple[str, str], ...]]:
-    """(where, words) of ``crash_log``."""
+def log(path: str, token: str, stamp: float | None = None) -> Fact[tuple[tuple[str, str], ...]]:
+    """(where, words) of ``crash_log``. ``stamp``: the kernel's seconds at the mark."""
 
     def parse(text: str) -> tuple[tuple[str, str], ...]:
         return tuple((where, words) for where, _, words in (line.partition(" ") for line in text.splitlines()))
 
-    return Fact("dump_log", _command("crash_log", path, token), parse, slow=True)
+    return Fact("dump_log", _command("crash_log", path, token, "" if stamp is None else str(stamp)), parse, slow=True)
 
 
 def opened(path: str, vmlinux: str) -> Fact[str]:

@@ -150,22 +150,65 @@ END
     fi
 }
 
-# crash_log DUMP TOKEN: where the token stands: "dump LINE" in the dump's own log, "beside FILE: LINE" in the log that was
-# saved with it. "no-token WHERE" for a log without it, "unreadable WORDS" where the dump's own log could not be read.
+# crash_log DUMP TOKEN [STAMP]: where the token stands: "dump LINE" in the dump's own log, "beside FILE: LINE" in the log that
+# was saved with it. "no-token WHERE" for a log without it, "cut WHERE" for one without it that begins after STAMP, the
+# kernel's seconds at the mark: what came before was overwritten. "unreadable WORDS": the dump's own log could not be read.
 crash_log() {
-    scratch=$(mktemp -d /run/kdump-log.XXXXXX) || return
-    if ! command -v makedumpfile >/dev/null; then
-        echo "unreadable makedumpfile is not installed there"
-    elif limit 120 makedumpfile --dump-dmesg "$1" "$scratch/log" >"$scratch/words" 2>&1; then
-        if line=$(grep -F -m 1 -e "$2" "$scratch/log"); then echo "dump $line"; else echo "no-token the dump"; fi
+    scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/kdump-log.XXXXXX") || return
+    if complaint=$(dump_log "$1" "$scratch"); then
+        token_in "$scratch/log" dump "$2" "${3-}" "the dump"
     else
-        echo "unreadable makedumpfile --dump-dmesg: $(grep -v '^$' "$scratch/words" | grep -v 'makedumpfile Failed' | tail -n 1)"
+        echo "unreadable $complaint"
     fi
     rm -rf "$scratch"
     for file in "${1%/*}"/*dmesg*; do
-        [ -f "$file" ] || continue
-        if line=$(grep -F -m 1 -e "$2" "$file"); then echo "beside $file: $line"; else echo "no-token $file"; fi
+        [ ! -f "$file" ] || token_in "$file" "beside $file:" "$2" "${3-}" "$file"
     done
+}
+
+# dump_log DUMP SCRATCH: SCRATCH/log is the dump's own log; else fails, and says why. makedumpfile reads no log out of a dump
+# in the flattened format, which has no end to seek from: that one is put in order first (makedumpfile.8, -R).
+dump_log() {
+    if ! command -v makedumpfile >/dev/null; then
+        echo "makedumpfile is not installed there"
+        return 1
+    fi
+    whole=$1
+    if [ "$(head -c 12 "$1")" = makedumpfile ]; then
+        size=$(stat -L -c %s "$1") && free=$(limit 10 df -Pk "$2" | awk 'END { print $4 }') || return
+        if [ "$((size / 512))" -gt "$free" ]; then
+            echo "its log can be read after makedumpfile -R, for which ${2%/*} has too little room"
+            return 1
+        fi
+        whole=$2/dump
+        said_by_makedumpfile "$2" 100 -R "$whole" <"$1" || return
+    fi
+    said_by_makedumpfile "$2" 50 --dump-dmesg "$whole" "$2/log"
+}
+
+# said_by_makedumpfile SCRATCH SECONDS ARGUMENT…: nothing where it succeeds, else its complaint.
+said_by_makedumpfile() {
+    words=$1/words seconds_left=$2
+    shift 2
+    limit "$seconds_left" makedumpfile "$@" >"$words" 2>&1 && return
+    echo "makedumpfile $1: $(grep -v -e '^$' -e 'makedumpfile Failed' "$words" | tail -n 1)"
+    return 1
+}
+
+# token_in LOG FOUND TOKEN STAMP NAME: "FOUND LINE", "no-token NAME" or "cut NAME".
+token_in() {
+    if line=$(grep -F -m 1 -e "$3" "$1"); then
+        echo "$2 $line"
+    elif awk -v at="$4" '{
+            sub(/^(<[0-9]+>)?\[ */, "")
+            cut = at != "" && $0 ~ /^[0-9]+\.[0-9]+\]/ && $0 + 0 > at + 0
+            exit
+        }
+        END { exit !cut }' "$1"; then
+        echo "cut $5"
+    else
+        echo "no-token $5"
+    fi
 }
 
 # crash_open DUMP VMLINUX: what crash says of the dump.

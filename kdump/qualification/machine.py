@@ -110,13 +110,17 @@ class Remote:
         return "" if reading.status == 0 else f"the host refused the trigger: {reading.errors or reading.text}"
 
     def copy(self, path: str, to: Path, most: int, deadline: float) -> None:
-        """A file of the host, in pieces. Raises :class:`CouldNotDetermine`."""
+        """A file of the host, in pieces, within ``deadline``. Raises :class:`CouldNotDetermine`."""
         piece = 4 << 20
+        until = time.monotonic() + deadline
         with to.open("wb") as file:
             while file.tell() < most:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise CouldNotDetermine(f"{path} was not copied within {deadline:.0f} s: open it where it lies")
                 command = f"dd if={shlex.quote(path)} bs={piece} skip={file.tell() // piece} count=8 2>/dev/null"
                 try:
-                    data = self._execute(command, deadline, cap=9 * piece)
+                    data = self._execute(command, left, cap=9 * piece)
                 except ConnectionProblem as problem:
                     raise CouldNotDetermine(str(problem)) from problem
                 file.write(data)

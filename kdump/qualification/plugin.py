@@ -278,6 +278,7 @@ class Qualification:
             command=_run_here,
             own_boot_id=_own_boot_id(),
             preflight=lambda: self._objections(target) or _out_of_sight(self._audit.knowledge(target), target, place),
+            here=None if place is not None and isinstance(place.backend, LocalBackend) else _this_machine(),
         )
         return Crash(
             record,
@@ -410,6 +411,10 @@ def _open_console(given: str | None, offset: int | None) -> Console | None:
     if "/" in given and " " not in given:
         raise CouldNotDetermine(f"the console {given} is neither a file nor a command: not crashed")
     return CommandConsole(given)
+
+
+def _this_machine() -> Remote:
+    return Remote("this machine", LocalBackend("localhost"))
 
 
 def _own_boot_id() -> str:

@@ -31,6 +31,8 @@ class Record:
     boot_id: str = ""
     host_clock: float = 0.0
     """The host's clock at the mark."""
+    stamp: float | None = None
+    """The kernel's own seconds at the mark, None where its log has no time stamps."""
     console_offset: int = 0
     """Bytes of the console's file before the trigger."""
     before: dict[str, list[float | None]] = field(default_factory=dict)

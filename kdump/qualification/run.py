@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ from .trigger import Trigger
 from .watch import Ended, Limits, Observation, Watch
 
 T = TypeVar("T")
+Said = tuple[tuple[str, str], ...]
+"""What ``crash_log`` said: (kind, words)."""
 ASK = 60.0
 LOOK = 15.0
 #: seconds; the host answers again before everything is mounted, and before the capture kernel is loaded for the next crash
@@ -56,7 +59,8 @@ class Result:
 class Setting:
     """How a crash is done. ``folder``: where dumps go, "" for where the host's own configuration says. ``vmlinux``: on the
     controller. ``preflight`` says why the host must not be crashed, or raises CouldNotDetermine. ``own_boot_id``: of the
-    kernel that this runs on, "" where it has none: whatever name it is reached by, it is not crashed."""
+    kernel that this runs on, "" where it has none: whatever name it is reached by, it is not crashed. ``here``: this machine,
+    whose makedumpfile is asked of dumps that lie where there is none."""
 
     trigger: Trigger
     limits: Limits
@@ -67,6 +71,7 @@ class Setting:
     command: Callable[[str], str] | None = None
     own_boot_id: str = ""
     preflight: Callable[[], tuple[str, ...]] = lambda: ()
+    here: Host | None = None
 
 
 @dataclass(frozen=True)
@@ -244,7 +249,7 @@ class Crash:
             raise CouldNotDetermine(
                 "the kernel log does not keep what is written into /dev/kmsg (printk.devkmsg=off?): not crashed"
             )
-        record.host_clock = marked.clock
+        record.host_clock, record.stamp = marked.clock, marked.stamp
         there = f"{len(listed)} files lie where dumps go, {record.free / _MIB:.0f} MiB are free"
         return Result(True, f"{record.token} stands in the kernel log; {there}")
 
@@ -438,10 +443,9 @@ class Crash:
 
     def _ours(self) -> Result:
         record, dump = self.record, self._dump
-        said = self._ask(self._place, asks.log(record.dump, record.token), 180)
-        where = next((words for kind, words in said if kind == "dump"), None)
-        if where is not None:
-            return Result(True, f"the mark is in the dump's own log, read by makedumpfile: {where}")
+        said = self._ask(self._place, asks.log(record.dump, record.token, record.stamp), 180)
+        if (line := _words(said, "dump")) is not None:
+            return Result(True, f"the mark is in the dump's own log, read by makedumpfile: {line}")
         crashed = dump.crash_time.timestamp() if dump is not None and dump.crash_time else None
         if crashed is not None and crashed < record.host_clock - _CLOCK_STEP:
             seen = (
@@ -453,22 +457,47 @@ class Crash:
             if opening is not None and opening.log is not None:
                 if record.token in opening.log:
                     return Result(True, f"the mark is in the dump's own log, read by {opening.tool}")
-                return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
-        if any(kind == "no-token" and words == "the dump" for kind, words in said):
+                if not _begins_after(opening.log, record.stamp):
+                    return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
+        if _words(said, "unreadable") is not None:
+            said = self._read_here(said)
+            if (line := _words(said, "dump")) is not None:
+                return Result(True, f"the mark is in the dump's own log, read by the makedumpfile of this machine: {line}")
+        if ("no-token", "the dump") in said:
             return self._dead_end(steps.OTHER_CRASH, f"the mark {record.token} is not in the log of {record.dump}")
-        beside = next((words for kind, words in said if kind == "beside"), None)
+        beside = _words(said, "beside")
         if beside is not None and crashed is not None:
             return Result(
                 True,
                 f"the mark is in the log that the capture kernel saved with it, and the dump's own time of the crash, "
                 f"{_date(crashed)}, fits: {beside}",
             )
-        if beside is None and any(kind == "no-token" for kind, _ in said):
+        if beside is None and _words(said, "no-token") is not None:
             return self._dead_end(
                 steps.OTHER_CRASH, f"the mark {record.token} is not in the log that was saved with {record.dump}"
             )
-        reasons = "; ".join(words for kind, words in said if kind == "unreadable")
-        raise CouldNotDetermine(f"{record.dump}: whether it is of this crash is unknown: {reasons or 'no log lies beside it'}")
+        reasons = [words for kind, words in said if kind == "unreadable"]
+        reasons += [
+            f"the log of {words} begins after the mark, what came before was overwritten" for kind, words in said if kind == "cut"
+        ]
+        why = "; ".join(reasons) or "no log lies beside it"
+        raise CouldNotDetermine(f"{record.dump}: whether it is of this crash is unknown: {why}")
+
+    def _read_here(self, said: Said) -> Said:
+        """What was said of the dump's log, where the makedumpfile of this machine can read what that of its place cannot."""
+        here = self._setting.here
+        try:
+            if here is None or self._ask(here, asks.Makedumpfile) == "none":
+                return said
+            with TemporaryDirectory(prefix="kdump-crash-") as folder:
+                copy = Path(folder) / "vmcore"
+                self._place.copy(self.record.dump, copy, _MOST_COPIED, 600)
+                read = self._ask(here, asks.log(str(copy), self.record.token, self.record.stamp), 180)
+        except CouldNotDetermine as problem:
+            return (*said, ("unreadable", str(problem)))
+        if _words(read, "unreadable") is not None:
+            return said
+        return (*read, *(one for one in said if one[0] != "unreadable"))
 
     def _opens(self) -> Result:
         opening = self._opened()
@@ -592,6 +621,16 @@ class Crash:
 def new_record(host: str, trigger: Trigger, cycle: int) -> Record:
     """With a token that no log holds yet."""
     return Record(host, f"crash-{secrets.token_hex(12)}", str(trigger), cycle)
+
+
+def _words(said: Said, kind: str) -> str | None:
+    return next((words for one, words in said if one == kind), None)
+
+
+def _begins_after(log: str, stamp: float | None) -> bool:
+    """Whether the log has lost its lines of that second of the kernel."""
+    first = re.search(r"^\[\s*(\d+\.\d+)\]", log, re.MULTILINE)
+    return stamp is not None and first is not None and float(first[1]) > stamp
 
 
 def _is_dump(path: str) -> bool:

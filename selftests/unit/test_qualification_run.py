@@ -179,6 +179,33 @@ def test_a_log_that_nobody_can_read_is_no_proof_and_no_accusation(world):
     assert not crash.proven and crash.record.concluded
 
 
+UNREADABLE = "unreadable makedumpfile is not installed there"
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "proof", "words"),
+    [
+        (UNREADABLE, "dump [ 84.0] kdump-acceptance: TOKEN", True, "by the makedumpfile of this machine"),
+        (UNREADABLE, "no-token the dump", False, "is not in the log of"),
+        (UNREADABLE, "unreadable makedumpfile -R: no", None, "not installed there"),
+        (f"{UNREADABLE}\nno-token {DUMP}.dmesg", "cut the dump", False, "saved with"),
+        ("cut the dump", "no-token the dump", None, "begins after the mark"),
+    ],
+)
+def test_a_log_is_read_here_where_it_cannot_be_read_there(world, there, here, proof, words):
+    crash, host = world(crash_log=there)
+    reader = FakeHost(Time(), crash_log=here, command="/usr/bin/makedumpfile")
+    reader.fired = [0.0]
+    crash._setting.here = reader
+    host.copy = lambda path, to, most, deadline: setattr(reader, "token", host.token)
+    if proof is None:
+        with pytest.raises(CouldNotDetermine, match=words):
+            crash.reach(Step.OURS)
+    else:
+        result = crash.reach(Step.OURS)
+        assert (result.happened, words in result.seen) == (proof, True), result.seen
+
+
 @pytest.mark.hostility(37)
 @pytest.mark.parametrize(
     ("why", "words"),

@@ -49,36 +49,50 @@ def test_files_where_dumps_go_and_no_others(ask, tmp_path):
     assert ask(asks.space(str(tmp_path / "not made yet"))) > 0
 
 
-@pytest.mark.skipif(not os.access("/run", os.W_OK), reason="a log is read by root alone, whose scratch folder is in /run")
+MARK = "[ 84.0] kdump-acceptance: TOKEN"
+REFUSES = 'echo "Can\'t get valid ehdr." >&2; echo makedumpfile Failed. >&2; exit 1'
+#: as makedumpfile does with a dump in the flattened format: its log is read after -R alone
+FLATTENED = f"""case $1 in
+-R) sed 1d >"$2" ;;
+*) [ "$(head -c 12 "$2")" != makedumpfile ] || {{ {REFUSES}; }}; cat "$2" >"$3" ;;
+esac"""
+
+
 @pytest.mark.parametrize(
-    ("makedumpfile", "beside", "expected"),
+    ("makedumpfile", "dump", "beside", "expected"),
     [
+        (f"echo '{MARK}' > $3", "", "nothing", [("dump", MARK), ("no-token", "BESIDE")]),
+        (f"printf '%s\\n' '[ 99.0] the first' '{MARK}' > $3", "", "nothing", [("dump", MARK), ("no-token", "BESIDE")]),
+        ("echo '[ 1.0] another' > $3", "", "", [("no-token", "the dump"), ("no-token", "BESIDE")]),
+        ("echo '<6>[ 85.0] later' > $3", "", "[   90.5] later", [("cut", "the dump"), ("cut", "BESIDE")]),
+        ("echo 'a log without time stamps' > $3", "", "", [("no-token", "the dump"), ("no-token", "BESIDE")]),
         (
-            "echo '[ 1.0] kdump-acceptance: TOKEN' > $3",
-            "nothing",
-            [("dump", "[ 1.0] kdump-acceptance: TOKEN"), ("no-token", "BESIDE")],
+            REFUSES,
+            "",
+            MARK,
+            [("unreadable", "makedumpfile --dump-dmesg: Can't get valid ehdr."), ("beside", f"BESIDE: {MARK}")],
         ),
-        ("echo '[ 1.0] another' > $3", "", [("no-token", "the dump"), ("no-token", "BESIDE")]),
+        (FLATTENED, f"makedumpfile\n{MARK}\n", "nothing", [("dump", MARK), ("no-token", "BESIDE")]),
         (
-            'echo "Can\'t get valid ehdr." >&2; echo makedumpfile Failed. >&2; exit 1',
-            "[ 1.0] kdump-acceptance: TOKEN",
-            [
-                ("unreadable", "makedumpfile --dump-dmesg: Can't get valid ehdr."),
-                ("beside", "BESIDE: [ 1.0] kdump-acceptance: TOKEN"),
-            ],
+            REFUSES,
+            "makedumpfile",
+            MARK,
+            [("unreadable", "makedumpfile -R: Can't get valid ehdr."), ("beside", f"BESIDE: {MARK}")],
         ),
     ],
 )
-def test_where_the_mark_stands(ask, tmp_path, makedumpfile, beside, expected):
-    tools, folder = tmp_path / "bin", tmp_path / "2026"
-    tools.mkdir()
-    folder.mkdir()
+def test_where_the_mark_stands(ask, tmp_path, monkeypatch, makedumpfile, dump, beside, expected):
+    tools, folder, scratch = tmp_path / "bin", tmp_path / "2026", tmp_path / "scratch"
+    for each in (tools, folder, scratch):
+        each.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     (tools / "makedumpfile").write_text(f"#!/bin/sh\n{makedumpfile}\n")
     (tools / "makedumpfile").chmod(0o755)
-    (folder / "dump.2026").touch()
+    (folder / "dump.2026").write_text(dump)
     (folder / "dmesg.2026").write_text(beside + "\n")
-    said = ask(asks.log(str(folder / "dump.2026"), "TOKEN"), str(tools))
+    said = ask(asks.log(str(folder / "dump.2026"), "TOKEN", 84.0), str(tools))
     assert list(said) == [(kind, words.replace("BESIDE", str(folder / "dmesg.2026"))) for kind, words in expected]
+    assert not list(scratch.iterdir())
 
 
 def test_a_trigger_that_cannot_work_is_known_before(ask):
