@@ -160,7 +160,7 @@ unpack_segment() {
     30373037*) set -- "$1" "$2" cat ;;
     1f8b*) set -- "$1" "$2" gzip -dc ;;
     28b52ffd*) set -- "$1" "$2" zstd -dcq ;;
-    fd377a58*) set -- "$1" "$2" xz -dc --single-stream ;;
+    fd377a58*) set -- "$1" "$2" xz -dc ;;
     5d0000*) set -- "$1" "$2" xz -dc --format=lzma ;;
     02214c18* | 04224d18*) set -- "$1" "$2" lz4 -dc ;;
     425a68*) set -- "$1" "$2" bzip2 -dc ;;
@@ -217,6 +217,8 @@ each_segment() {
 listing_filter='
     function up(n, to) { return int((n + to - 1) / to) * to }
     $1 == "status" { status = $2; next }
+    $1 == "unpacked" { unpacked = $2; next }
+    $1 == "rest" { rest = $2; next }
     kind == "squashed" && $3 ~ /^[-dlbcps][-r]/ { sub(/^ *[0-9]+ +[0-9]+ +/, "") }
     $1 !~ /^[-dlbcps][-r][-w]/ { next }
     {
@@ -236,11 +238,29 @@ listing_filter='
         if (kept == 6001) { print "cut"; kept++ }
     }
     END {
-        if (kind == "file") { print "total", total + 0, paged + 0, entries + 0; print "next", up(at + 124, 4) }
+        if (kind == "file") {
+            print "total", total + 0, paged + 0, entries + 0
+            print "next", up(at + 124, 4)
+            if (rest) print "more"; else if (unpacked) print "unknown"
+        }
         exit status
     }'
 listing_wanted='[.]ko([.](xz|gz|zst))?$|(-|squash/)root[.]img$|(^|/)(makedumpfile|vmcore-dmesg|kdump|kdump[.]sh|kdump-save|kdump[.]conf|busybox|systemd|dropbear|ssh|scp|lftp|mount[.]nfs4?|mount[.]cifs|cryptsetup|systemd-cryptsetup|integritysetup|systemd-integritysetup|lvm|multipathd?|mdadm|ipmitool|build-parameter[.]txt|modules[.]builtin|modules[.]dep)$|etc/(cmdline[.]d|modprobe[.]d|modules-load[.]d|conf[.]d|fstab|resolv[.]conf|hosts$|ssh/ssh_known)|root/[.]ssh/'
 
+# list_archive MAGIC OPTION…: the first archive on stdin, and how many bytes of the stream were left behind it.
+list_archive() {
+    magic=$1
+    shift
+    limit 15 cpio -tv --quiet "$@"
+    echo "status $?"
+    case $magic in
+    30373037*) ;; # what follows is looked at where it lies
+    *) echo "rest $(wc -c)" ;;
+    esac
+}
+
+# list_segment IMAGE OFFSET MAGIC [SKIP]: its listing, from a byte of what is unpacked on. The kernel unpacks whatever follows
+# in the same stream, and in further ones: each archive in one stream is listed, and of anything else it is said that it is there.
 list_segment() {
     case ${known_vmcoreinfo-} in
     *PAGESIZE=*) page=${known_vmcoreinfo#*PAGESIZE=} page=${page%%"$line_break"*} ;;
@@ -248,16 +268,43 @@ list_segment() {
     esac
     for pieces in '-C 65536' ''; do # GNU cpio reads 512 bytes at a time unless it is told; busybox's cannot be told
         # shellcheck disable=SC2086  # its words are meant
-        listing=$({ on_one_cpu; unpack_segment "$1" "$2" "$3" | limit 15 cpio -tv --quiet $pieces; echo "status $?"; } |
-            awk -v kind=file -v page="$page" -v wanted="$listing_wanted" "$listing_filter")
+        listing=$(
+            {
+                {
+                    on_one_cpu
+                    unpack_segment "$1" "$2" "$3"
+                    echo "unpacked $?" >&6
+                } | if [ "${4-0}" -eq 0 ]; then
+                    list_archive "$3" $pieces
+                else
+                    tail -c "+$(($4 + 1))" | list_archive "$3" $pieces
+                fi
+            } 6>&1 | awk -v kind=file -v page="$page" -v wanted="$listing_wanted" "$listing_filter"
+        )
         status=$?
         [ "$status" -eq 1 ] || break
     done
     printf '%s' "${listing%next *}"
+    [ "$status" -eq 0 ] || return "$status"
     case $3 in
     30373037*) next=$(($2 + ${listing##*next })) ;;
+    *) case $listing in
+        *"$line_break"more)
+            length=${listing##*next }
+            list_segment "$1" "$2" "$3" "$((${4-0} + (${length%more} + 511) / 512 * 512))"
+            return
+            ;;
+        *"$line_break"unknown)
+            # zeros behind a compressed archive are no more than padding; a plain archive ends in some, too
+            case $(tail -c 8 "$1" | od -An -v -tx1)$(tail -c 66000 "$1" | grep -aoF -m 1 'TRAILER!!!') in
+            *[1-9a-fT]*)
+                echo "$1: behind the archive at byte $2 lies something that is not compressed like it" >&2
+                return 65
+                ;;
+            esac
+            ;;
+        esac ;;
     esac
-    return "$status"
 }
 
 # capture_image_listing: "image SIZE MTIME PATH", then what is in it: see listing_filter. "squashed unlisted" when it

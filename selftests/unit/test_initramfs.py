@@ -74,6 +74,38 @@ def test_every_shape_of_image_lists_the_same_files(tmp_path: Path, image: bytes)
     assert lines(listed(path, "capture_image_texts").stdout) == ("rd.driver.pre=iTCO_wdt",)
 
 
+# more than is read at once
+FAT = cpio({"firmware.bin": b"\5" * 300_000})
+
+
+@needs_cpio
+@pytest.mark.parametrize(
+    "image",
+    [
+        gzip.compress(MAIN) + gzip.compress(FAT),
+        gzip.compress(MAIN + FAT),
+        MICROCODE + lzma.compress(MAIN) + lzma.compress(FAT),
+        gzip.compress(MAIN) + gzip.compress(FAT) + bytes(4096),
+        gzip.compress(FAT) + gzip.compress(MAIN) + gzip.compress(FAT),
+    ],
+    ids=["two-gzip", "two-in-one", "two-xz", "padded", "three-gzip"],
+)
+def test_what_is_appended_to_an_image_is_unpacked_as_well(tmp_path: Path, image: bytes) -> None:
+    path = tmp_path / "initrd.img"
+    path.write_bytes(image)
+    seen = Initramfs.parse(listed(path).stdout)
+    assert seen.files[MODULE] == 5000 and seen.unpacked >= 305_030
+
+
+@needs_cpio
+@pytest.mark.parametrize("behind", [FAT, lzma.compress(FAT)], ids=["plain", "xz"])
+def test_what_is_compressed_in_another_way_behind_an_image_is_not_overlooked(tmp_path: Path, behind: bytes) -> None:
+    path = tmp_path / "initrd.img"
+    path.write_bytes(gzip.compress(MAIN) + behind)
+    said = listed(path)
+    assert said.returncode == 65 and "not compressed like it" in said.stderr
+
+
 @needs_cpio
 @pytest.mark.parametrize("image", [gzip.compress(MAIN)[:40], b"#!/bin/sh\n" * 60], ids=["cut off", "no image"])
 def test_a_damaged_image_is_not_listed_as_a_small_one(tmp_path: Path, image: bytes) -> None:
