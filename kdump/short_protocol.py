@@ -18,7 +18,6 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-from _pytest.junitxml import LogXML
 from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 
 from .cause import MARKER
@@ -28,6 +27,7 @@ from .report.collector import finding_of
 from .report.html import Page
 from .report.junit import Properties
 from .report.junit_cases import Cases
+from .report.junit_file import JunitFile
 from .verdict import NotApplicable, NoValue
 
 _MARKS = {MARKER, "parametrize"}  # that ask nothing of the protocol
@@ -79,10 +79,10 @@ class ShortProtocol:
         self._page = page if isinstance(page, Page) else None
         self._properties = properties if isinstance(properties, Properties) else None
         self._pages = [plugin for plugin in plugins.get_plugins() if isinstance(plugin, BaseReport)]
-        self._files = [plugin for plugin in plugins.get_plugins() if isinstance(plugin, LogXML)]
-        if len(self._files) == 1 and isinstance(self._files[0], LogXML):
-            self._cases = Cases(self._files[0], len(session.items))
-            plugins.register(self._cases, "kdump-junit-cases")
+        files = [plugin for plugin in plugins.get_plugins() if isinstance(plugin, JunitFile)]
+        self._files = list(files)
+        for file in files:
+            self._cases = file.cases = Cases(file, len(session.items))
         self._listens_to_all = self._somebody_listens_to_all()
         self._together = not list(self._foreign(("pytest_runtest_protocol",), ("_pytest.", "kdump.")))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,19 +19,27 @@ def checked_path(config: pytest.Config, option: str, asked: str | None) -> Path 
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise pytest.UsageError(f"{option}={asked}: cannot write there: {error.strerror}") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    is_device = path.exists() and not path.is_file()
+    if path.is_dir() or not os.access(path if is_device else path.parent, os.W_OK):
         raise pytest.UsageError(f"{option}={asked}: cannot write there: name a file in a folder of yours")
     return path
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file beside ``path`` and move it there; a pipe or a terminal is written to. Raises :class:`OSError`."""
+    """Replace a file by ``text``. Raises :class:`OSError`."""
+    with in_place_of(path) as file:
+        file.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def in_place_of(path: Path) -> Iterator[Path]:
+    """The file to write: one beside ``path`` that is moved there when all went well; a pipe or a terminal itself."""
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        yield path
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
+        yield draft
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 from pytest_metadata.plugin import metadata_key  # type: ignore[import-untyped]
 
 from .. import __version__
 from . import comparison, excerpt, fleet_page
 from .collector import finding_of
+from .files import checked_path, replace_file
 from .markup import environment
 from .model import Answer, ExitStatus, Finding, HostState, Run, State
 from .terminal import complain
@@ -84,14 +86,7 @@ def prepare(config: pytest.Config) -> bool:
     path = Path(os.path.expandvars(asked)).expanduser() if asked else config.rootpath / DEFAULT
     config.option.htmlpath = str(path)
     config.option.self_contained_html = True
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise pytest.UsageError(
-            f"the HTML report cannot be written to {path} ({error.strerror}): name a file of yours with --html=FILE"
-        ) from error
+    checked_path(config, "--html", str(path))
     return True
 
 
@@ -191,6 +186,7 @@ class Page:
         self._dead: dict[str, str] = {}  # host: the test whose row stands for all of them
         self._selected = 0
         self._left_out = 0
+        self._not_written = ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -207,15 +203,27 @@ class Page:
         }
         shown.update({escape(key): escape(value) for key, value in {**ours, **asked}.items()})
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """pytest-html empties its file and then writes it: neither a kill nor a full disk may cost the last page."""
+        for plugin in self._config.pluginmanager.get_plugins():
+            if isinstance(plugin, BaseReport):
+                plugin._write_report = self._write
+
+    def _write(self, text: str) -> None:
+        try:
+            replace_file(Path(self._config.option.htmlpath), text)
+        except OSError as error:
+            self._not_written = error.strerror or str(error)
+
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        """pytest-html writes its page in this hook: a full disk must not cost the terminal its summary."""
-        try:
-            yield
-        except OSError as error:
+        """pytest-html writes its page in this hook."""
+        yield
+        if self._not_written:
             session.exitstatus = ExitStatus.INTERNAL
             path = self._config.option.htmlpath
-            complain(self._config, f"the HTML report could not be written to {path}: {error.strerror}")
+            complain(self._config, f"the HTML report could not be written to {path}: {self._not_written}")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._selected = len(session.items)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Generator
 from functools import lru_cache
+from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
@@ -51,21 +51,21 @@ class Cases:
         self._packed.append(zlib.compress("".join(self._open).encode(), 1))
         self._open, self._size = [], 0
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None]:
-        yield
+    def put_into(self, path: Path) -> None:
+        """Put what was taken into pytest's complete file. Raises :class:`OSError`."""
         self._pack()
-        if self._large:
-            with open(self._xml.logfile, "r+b") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(size - len(_END), 0))
-                tail = file.read()
-                end = _END if tail.endswith(_END) else _EMPTY_END
-                file.seek(size - len(end))
-                file.write(b">" if end is _EMPTY_END else b"")
-                for chunk in self._packed:
-                    file.write(zlib.decompress(chunk))
-                file.write(_END)
+        if not self._large:
+            return
+        with path.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - len(_END), 0))
+            tail = file.read()
+            end = _END if tail.endswith(_END) else _EMPTY_END
+            file.seek(size - len(end))
+            file.write(b">" if end is _EMPTY_END else b"")
+            for chunk in self._packed:
+                file.write(zlib.decompress(chunk))
+            file.write(_END)
 
 
 def _of_the_dead(report: pytest.TestReport, finding: Finding) -> bool:

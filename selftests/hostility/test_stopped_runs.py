@@ -66,10 +66,11 @@ def test_a_disk_that_fills_up_costs_no_verdict_and_no_older_page(fleet, measured
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not mount")
     fleet.path.joinpath("small").mkdir()
-    inside = "mount -t tmpfs -o size=400k none small && cp old small/kdump-fleet.html && head -c 300000 /dev/zero >small/filler"
+    inside = "mount -t tmpfs -o size=400k none small && for name in kdump-fleet.html x.html x.xml; do cp old small/$name; done"
+    inside += " && head -c 300000 /dev/zero >small/filler"
     run = f"{sys.executable} -m pytest --hosts=@fleet --html=small/x.html --history=small/h.sqlite --verdicts-json=v.json"
     fleet.path.joinpath("old").write_text("yesterday")
-    script = f"{inside} && {{ {run}; echo status $?; cp small/kdump-fleet.html new; }}"
+    script = f"{inside} && {{ {run} --junitxml=small/x.xml; echo status $?; cp small/*ml .; }}"
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script], cwd=fleet.path, capture_output=True, text=True, timeout=120, check=False
     )
@@ -77,8 +78,9 @@ def test_a_disk_that_fills_up_costs_no_verdict_and_no_older_page(fleet, measured
     assert "status 3" in done.stdout, done.stdout + done.stderr
     assert said and "Traceback" not in done.stdout
     assert len(json.loads(fleet.path.joinpath("v.json").read_text())["hosts"]) == 12
-    page = fleet.path.joinpath("new").read_text()
-    assert page == "yesterday" or page.endswith("</html>\n")
+    for name, end in (("kdump-fleet.html", "</html>"), ("x.html", "</html>"), ("x.xml", "</testsuites>")):
+        found = fleet.path.joinpath(name).read_text()
+        assert found == "yesterday" or found.rstrip().endswith(end), name
     measured(said[0].rpartition("%]")[2].strip(), "exit 3, 12 hosts judged, no half page")
 
 

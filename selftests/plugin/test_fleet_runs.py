@@ -129,6 +129,7 @@ def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypa
                 break
         process.send_signal(signal.SIGKILL)
         process.wait()
+        assert not fleet.path.joinpath("reports", "kdump-acceptance.html").exists()  # nor an empty one
         with sqlite3.connect(history) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         store = Store(history)

@@ -68,7 +68,7 @@ def test_secrets_of_the_environment_are_nowhere(audit, pytester, monkeypatch):
 
 
 @pytest.mark.hostility(32)
-@pytest.mark.parametrize("option", ["--verdicts-json", "--html"])
+@pytest.mark.parametrize("option", ["--verdicts-json", "--html", "--junitxml", "--prometheus"])
 def test_report_that_cannot_be_written_ends_before_the_first_connection(audit, pytester, option):
     pytester.path.joinpath("taken").mkdir()
     result = audit(f"{option}=taken")
@@ -78,10 +78,13 @@ def test_report_that_cannot_be_written_ends_before_the_first_connection(audit, p
 
 
 @pytest.mark.hostility(32)
-@pytest.mark.parametrize("option", ["--verdicts-json", "--html"])
-def test_full_disk_costs_that_report_only(audit, option):
-    result = audit(f"{option}=/dev/full", hosts=["healthy"])
+@pytest.mark.parametrize("option", ["--verdicts-json", "--html", "--junitxml", "--prometheus"])
+def test_full_disk_costs_that_report_only(audit, pytester, option):
+    others = {"--verdicts-json": "v.json", "--html": "r.html", "--junitxml": "j.xml", "--prometheus": "p.prom"}
+    others.pop(option)
+    result = audit(f"{option}=/dev/full", *[f"{one}={name}" for one, name in others.items()], hosts=["healthy"])
     assert result.ret == 3
+    assert all(pytester.path.joinpath(name).stat().st_size for name in others.values())
     result.stdout.fnmatch_lines(["*could not be written to /dev/full: No space left on device", "healthy  would dump*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert Path("/dev/full").is_char_device()
