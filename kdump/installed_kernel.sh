@@ -181,6 +181,32 @@ kernel_kdump_image_listing() {
     done
 }
 
+# kernel_initramfs_listing RELEASE: of the initramfs that the kernel itself boots with, see capture_image_listing; then
+# "newer NAME…", its modules that were written later. Where none lies in a known place (initramfs-tools; dracut; SUSE;
+# kernel-install; ostree), "other PATH" of each file that is called like one, or like a kernel with one inside.
+kernel_initramfs_listing() {
+    [ -z "$kernel_root" ] || return 0
+    boot_can_be_seen || return
+    for folder in /boot /boot/efi /efi; do # what cannot be entered looks empty
+        [ ! -d "$folder" ] || [ -x "$folder" ] || { cat "$folder/" && return 1; } || return
+    done
+    for known_image_path in "/boot/initrd.img-$1" "/boot/initramfs-$1.img" "/boot/initrd-$1" "/boot/initrd-$1.img" \
+        /boot/*/"$1"/initrd* /boot/efi/*/"$1"/initrd* /efi/*/"$1"/initrd* /boot/ostree/*/"initramfs-$1.img" \
+        "/usr/lib/modules/$1/initramfs.img" "/usr/lib/modules/$1/initrd"; do
+        case $known_image_path in *kdump) continue ;; esac
+        [ -e "$known_image_path" ] || continue
+        capture_image_listing || return
+        names=$(find "/lib/modules/$1/" -name '*.ko*' -newer "$known_image_path" | sed -e 's,.*/,,' -e 's/\.ko.*//')
+        # shellcheck disable=SC2086  # one line of words
+        [ -z "$names" ] || echo newer $names
+        return
+    done
+    for place in /boot/init* /boot/*/init* /boot/*/*/init* /boot/efi/EFI/Linux/*.efi /efi/EFI/Linux/*.efi /efi/*/*/init*; do
+        case $place in *kdump*) continue ;; esac
+        [ ! -f "$place" ] || echo "other $place"
+    done
+}
+
 # kernel_image RELEASE: the bytes of the image that say what it is, see vmcore_evidence.
 kernel_image() {
     boot_can_be_seen || return

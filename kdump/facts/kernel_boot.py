@@ -8,6 +8,7 @@ from .. import capture_memory as model
 from ..capture_memory import CaptureMemory, Inputs
 from ..fact import Maybe, derived
 from ..parsers.bootloader import BootConfiguration, NextBoot
+from ..parsers.initramfs import Initramfs
 from ..parsers.iomem import AddressMap
 from ..parsers.kernel_image import BootImage
 from ..verdict import CouldNotDetermine, NotApplicable
@@ -60,6 +61,7 @@ def judged_capture_memory(
     kernel_arguments: str,
     maybe_capture_inputs: Maybe[Inputs],
     maybe_kernel_image: Maybe[BootImage],
+    maybe_kernel_kdump_image: Maybe[Initramfs | None],
 ) -> CaptureMemory:
     """What the kernel needs as capture kernel, estimated from what the present one needs, against what it will reserve.
 
@@ -77,8 +79,13 @@ def judged_capture_memory(
         raise CouldNotDetermine("the image's header does not say how much memory the kernel takes")
     then = replace(now, reserved=min(reserved_at(judged_boot, kernel_arguments, now)), same_kernel=True)
     # the header counts gaps, and room to unpack itself, which the kernel gives back
-    small = model.needed(_with_initramfs(replace(then, kernel_image=image * 3 // 4), _LESS))
-    large = model.needed(_with_initramfs(replace(then, kernel_image=image), _MORE))
+    ready = maybe_kernel_kdump_image.otherwise(None)
+    if ready is None:
+        smaller, larger = _with_initramfs(then, _LESS), _with_initramfs(then, _MORE)
+    else:
+        smaller = larger = replace(then, image=ready.image.size, unpacked=ready.unpacked_pages)
+    small = model.needed(replace(smaller, kernel_image=image * 3 // 4))
+    large = model.needed(replace(larger, kernel_image=image))
     return decided(replace(large, least=small.least))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..fact import Maybe, derived, fact
-from ..parsers.initramfs import Initramfs
-from ..verdict import CouldNotDetermine, NotApplicable
+from ..verdict import CouldNotDetermine
 from .dracut import Compressor, Rebuild, SquashPlan, compressor, rebuild
-from .installed_kernel import Options, Parts
+from .installed_kernel import Options
 from .modules import SQUASH_MODULES, Availability, SquashModules, availability
-from .storage import Storage, module_names
+from .storage import Storage
 
 _CONFIGURED = {"squashfs": "SQUASHFS", "erofs": "EROFS_FS", "loop": "BLK_DEV_LOOP", "overlay": "OVERLAY_FS"}
 _OF_OPTION = {"y": Availability.BUILT_IN, "m": Availability.MODULE, None: Availability.MISSING}
@@ -62,44 +61,6 @@ def drivers_missing_in_kernel(
         for names in sorted(capture_storage.modules())
         if not any(name.replace("-", "_") in kernel_module_names for name in names)
     )
-
-
-def kdump_image(text: str) -> Initramfs | None:
-    """``kernel_kdump_image_listing``; None where there is none yet."""
-    return Initramfs.parse(text) if text.strip() else None
-
-
-kernel_kdump_image = fact("kernel_kdump_image", "kernel_kdump_image_listing {kernel}", kdump_image, slow=True)
-kernel_built_in_modules = fact("kernel_built_in_modules", "cat /lib/modules/{kernel}/modules.builtin", module_names)
-
-
-@derived
-def missing_in_kdump_image(
-    judged_release: str,
-    judged_parts: Parts,
-    capture_release: str,
-    kernel_release: str,
-    capture_storage: Storage,
-    kernel_kdump_image: Initramfs | None,
-    kernel_built_in_modules: frozenset[str],
-) -> tuple[str, ...]:
-    """What the dump disk needs and the kdump initramfs that lies ready for this kernel has not."""
-    if judged_parts.how != "installed":
-        raise NotApplicable("it is not installed yet, and so has no kdump initramfs")
-    if capture_release != kernel_release:
-        raise NotApplicable(f"the capture kernel is {capture_release}, whichever kernel runs")
-    if kernel_kdump_image is None:
-        raise NotApplicable("no kdump initramfs was built for it yet: the kdump service builds it when the kernel first runs")
-    if not capture_storage.layers or not capture_storage.drivers:
-        raise CouldNotDetermine(
-            f"which driver {capture_storage.source} ({capture_storage.file_system}) rests on is not to be seen in /sys"
-        )
-    releases = kernel_kdump_image.releases
-    if releases and judged_release not in releases:
-        return (f"any module: it holds those of {', '.join(sorted(releases))}",)
-    there = kernel_kdump_image.modules | kernel_built_in_modules
-    modules = sorted(capture_storage.modules())
-    return tuple(names[-1] for names in modules if not any(name.replace("-", "_") in there for name in names))
 
 
 @derived

@@ -1,6 +1,7 @@
 """An installed kernel and the host that it will run on: boot entries, reservation, makedumpfile."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,67 @@ BANNER = f"file /boot/vmlinuz\nLinux version {OTHER} (a@b) (gcc) #1 SMP"
 def test_section_sizes(readings, verdict, words):
     found, said = ask(machine(OTHER, *readings), "qualification/kernel_section_size", SECTIONS, kernel=OTHER)
     assert (found, words in said) == (verdict, True), said
+
+
+OWN, FITS = "its_own_initramfs_is_there", "its_own_initramfs_has_the_drivers_of_its_root"
+FRESH = "its_own_initramfs_is_as_new_as_its_modules"
+PATH = f"/boot/initrd.img-{OTHER}"
+
+
+def own(*modules, release=OTHER, newer=""):
+    listing = [f"image 9 1 {PATH}", "total 9 9 9"]
+    listing += [f"file 9 usr/lib/modules/{release}/kernel/{name}.ko" for name in modules]
+    return of(OTHER, "kernel_initramfs", "\n".join([*listing, f"newer {newer}"] if newer else listing))
+
+
+def none(*others):
+    return of(OTHER, "kernel_initramfs", "\n".join(f"other {path}" for path in others))
+
+
+BUILT_IN = of(OTHER, "kernel_built_in_modules", "kernel/drivers/virtio/virtio_pci.ko")
+ALL_BUILT_IN = of(OTHER, "kernel_built_in_modules", "virtio_pci.ko virtio_blk.ko ext4.ko")
+FORBIDDEN = of(OTHER, "kernel_initramfs", "", "cat: /boot/: Permission denied", 1)
+
+
+@pytest.mark.parametrize(
+    ("test", "readings", "how", "verdict", "words"),
+    [
+        (OWN, [own("virtio_blk", "ext4"), BUILT_IN], "installed", GREEN, ""),
+        (OWN, [none(), BUILT_IN], "installed", RED, "virtio_blk, ext4 of its root file system are not built into it"),
+        (OWN, [none(f"/boot/initrd.img-{RUNNING}"), BUILT_IN], "installed", RED, "virtio_blk"),
+        (OWN, [none("/boot/initramfs-linux.img"), BUILT_IN], "installed", UNKNOWN, "whether /boot/initramfs-linux.img"),
+        (OWN, [none(), ALL_BUILT_IN, grub(OTHER, "quiet")], "installed", GREEN, ""),  # its entry has root=/dev/vda1
+        (OWN, [none(), ALL_BUILT_IN, says("boot_configuration", "")], "installed", NOT_APPLICABLE, "no boot loader"),
+        (OWN, [FORBIDDEN, BUILT_IN], "installed", UNKNOWN, "denied"),
+        (OWN, [none(), BUILT_IN], "package", NOT_APPLICABLE, "not installed yet"),
+        (FITS, [own("virtio_blk", "ext4"), BUILT_IN], "installed", GREEN, ""),
+        (FITS, [own("ext4"), BUILT_IN], "installed", RED, "virtio_blk"),
+        (FITS, [own("ext4", "virtio_blk", release=RUNNING), BUILT_IN], "installed", RED, f"holds those of {RUNNING}"),
+        (FITS, [own(), ALL_BUILT_IN], "installed", GREEN, ""),
+        (FITS, [none(), BUILT_IN], "installed", NOT_APPLICABLE, "no initramfs of its own"),
+        (FITS, [FORBIDDEN, BUILT_IN], "installed", UNKNOWN, "denied"),
+        (FRESH, [own("virtio_blk", "ext4"), BUILT_IN], "installed", GREEN, ""),
+        (FRESH, [own("virtio_blk", "ext4", newer="nvidia"), BUILT_IN], "installed", GREEN, ""),
+        (FRESH, [own("virtio_blk", "ext4", newer="nvidia virtio-blk"), BUILT_IN], "installed", RED, "made before virtio_blk"),
+        (FRESH, [FORBIDDEN, BUILT_IN], "installed", UNKNOWN, "denied"),
+    ],
+)
+def test_its_own_initramfs(test, readings, how, verdict, words):
+    found, said = ask(machine(OTHER, *readings, how=how), "qualification/kernel_incomplete", test, kernel=OTHER)
+    assert (found, words in said) == (verdict, True), said
+
+
+@pytest.mark.parametrize(
+    ("root", "verdict"), [("UUID=1", RED), ("/dev/mapper/vg-root", RED), ("PARTUUID=1", GREEN), ("/dev/sda1", GREEN)]
+)
+def test_a_root_that_only_an_initramfs_finds(root, verdict):
+    recorded = grub(OTHER, "quiet")
+    entry = replace(recorded, text=recorded.text.replace("root=/dev/vda1", f"root={root}"))
+    known = machine(OTHER, none(), ALL_BUILT_IN, entry)
+    assert ask(known, "qualification/kernel_incomplete", OWN, kernel=OTHER)[0] is verdict
+
+
+def test_a_kdump_initramfs_that_lies_ready_is_what_the_need_is_estimated_from():
+    ready = of(OTHER, "kernel_kdump_image", f"image {90 << 20} 1 /var/lib/kdump/initrd.img-{OTHER}\ntotal 9 {200 << 20} 9")
+    known = machine(OTHER, grub(OTHER, "crashkernel=256M"), ready)
+    assert ask(known, "qualification/kernel_memory", ENOUGH, kernel=OTHER)[0] is RED

@@ -3,7 +3,9 @@
 A kernel copied by hand, or a package removed or installed halfway, boots, or is listed by the boot loader, and yet lacks
 a part that kdump needs: its image, which is what is loaded as capture kernel, or modules.dep, from which dracut and
 initramfs-tools learn what to put into the kdump initramfs. The kdump initramfs is then not built, or is built without
-drivers. The kernel itself does not notice: its own initramfs was made earlier.
+drivers. The kernel itself does not notice: its own initramfs was made earlier. Or its own initramfs is not there, was
+copied from another kernel, or was made before the kernel was built again under the same release: then it does not find its root
+file system, and the machine stays down after the reboot that was to bring the new kernel.
 """
 
 from kdump import Severity, Stage, cause
@@ -14,7 +16,7 @@ pytestmark = cause(
     severity=Severity.NO_VMCORE,
     remediation=(
         "Install the package of this machine's architecture again, or run `make modules_install install` for a self-built "
-        "one; then depmod RELEASE."
+        "one; then depmod RELEASE, and make its initramfs anew (update-initramfs -u -k RELEASE, dracut --force --kver RELEASE)."
     ),
     references=["https://docs.kernel.org/admin-guide/kdump/kdump.html"],
 )
@@ -39,4 +41,19 @@ def test_modules_are_indexed(judged_release, module_index):
 def test_image_is_of_this_release(judged_release, image_identity):
     assert image_identity.release == judged_release, (
         f"the image that is called {judged_release} is of {image_identity.release}: it finds no modules of its own"
+    )
+
+
+def test_its_own_initramfs_is_there(judged_release, why_it_needs_an_initramfs):
+    assert not why_it_needs_an_initramfs, f"kernel {judged_release} has no initramfs, and {why_it_needs_an_initramfs}"
+
+
+def test_its_own_initramfs_has_the_drivers_of_its_root(judged_release, missing_in_own_initramfs):
+    assert not missing_in_own_initramfs, f"the initramfs of kernel {judged_release} lacks {', '.join(missing_in_own_initramfs)}"
+
+
+def test_its_own_initramfs_is_as_new_as_its_modules(judged_release, newer_than_own_initramfs):
+    assert not newer_than_own_initramfs, (
+        f"the initramfs of kernel {judged_release} was made before {', '.join(newer_than_own_initramfs)} was installed: it holds "
+        "the module of another build"
     )
