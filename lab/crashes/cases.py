@@ -22,6 +22,7 @@ def _fault(name: str) -> Fault:
 
 _TOO_SMALL, _NO_DRIVER = _fault("reservation-too-small"), _fault("root-disk-without-driver")
 _WATCHDOG, _FULL = _fault("watchdog-fed-by-a-daemon"), _fault("dump-disk-full")
+_PATIENT, _BMC = _fault("watchdog-long-enough"), _fault("bmc-watchdog-not-running")
 #: a makedumpfile that saves what an older crash left
 _OLDER = (
     _KEPT,
@@ -64,6 +65,13 @@ CASES: tuple[Case, ...] = (
         stage=("sysctl -q -w kernel.unknown_nmi_panic=1",),
         options=("--crash-trigger=command:{python} -m lab.crashes.nmi {qmp}", "{vmlinux}"),
     ),
+    Case(
+        "nmi-from-the-machine",
+        "an NMI that the machine asks its own BMC for",
+        ground=_BMC.ground,
+        stage=("sysctl -q -w kernel.unknown_nmi_panic=1",),
+        options=("--crash-trigger=nmi",),
+    ),
     Case("out-of-memory", "vm.panic_on_oom, and a process that takes too much", options=("--crash-trigger=oom",)),
     Case(
         "hung-task",
@@ -83,6 +91,20 @@ CASES: tuple[Case, ...] = (
         "dumps go to an NFS server: they are watched and proven there",
         target="nfs",
         shows=(r"dumping \d+ s", "this one told: dump-disk-not-visible"),
+        strict=True,
+    ),
+    Case(
+        "on-a-second-disk",
+        "dumps go to a second disk, which the capture kernel mounts",
+        ground=_fault("dump-disk-on-virtio").ground,
+        strict=True,
+    ),
+    Case(
+        "watchdog-long-enough",
+        "a hardware watchdog runs, and leaves the dump its time: how often it would fit is told",
+        ground=_PATIENT.ground,
+        stage=_PATIENT.stage,
+        shows=(r"watchdog budget: .*\d+ s ÷ \d+ s = \d+\.\d",),
         strict=True,
     ),
     Case(
