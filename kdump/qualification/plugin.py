@@ -113,6 +113,8 @@ class Qualification:
         self.crashes: dict[tuple[Target, int], Crash] = {}
         self._findings: dict[str, list[Finding]] = {}
         self._cycles: list[Cycle] | None = None
+        self._to_judge: dict[str, dict[str, str]] = {}
+        """Of each host, the tests of causes and the file that each is in."""
         self._left_out = False
         self._locks: list[int] = []
         if self.hosts and not option.crash_resume and not option.collectonly:
@@ -123,7 +125,8 @@ class Qualification:
     def _judge_the_causes_first(self) -> None:
         """Whatever was selected: the causes that need no crash are judged before it."""
         tests = self._config.rootpath / "tests"
-        given = [(self._config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in self._config.args]
+        # an argument that names one test of a file leaves the others to be judged
+        given = [(self._config.invocation_params.dir / arg).resolve() for arg in self._config.args if "::" not in arg]
         if any(tests.is_relative_to(path) for path in given):
             return
         self._config.args[:0] = [str(path) for path in self._cause_files() if path not in given]
@@ -219,6 +222,10 @@ class Qualification:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
         """Only hosts that were named, and those last: after the causes, crash by crash, step by step."""
         ours = [item for item in items if "crash_cycle" in getattr(item, "fixturenames", ())]
+        causes = {str(path) for path in self._cause_files()}
+        for item in items:  # before -k, --deselect and the like take some of them away
+            if (target := target_of(item)) is not None and str(item.path) in causes:
+                self._to_judge.setdefault(target.name, {})[item.nodeid] = item.path.name
         left = [item for item in ours if (target := target_of(item)) is None or target.name not in self.hosts]
         if left:
             self._left_out = len(left) == len(ours)
@@ -316,9 +323,11 @@ class Qualification:
         findings = [finding for finding in self._findings.get(target.name, ()) if FOLDER not in finding.nodeid]
         fine = (State.ABSENT, State.NOT_APPLICABLE)
         bad = [finding for finding in findings if finding.state not in fine and not finding.crash_tells]
-        judged = {Path(finding.nodeid.partition("::")[0]).name for finding in findings}
         found = [f"{finding.cause.id if finding.cause else finding.check} is {finding.state.value}" for finding in bad]
-        found += [f"{path.name} was not run on it" for path in self._cause_files() if path.name not in judged]
+        tests, judged = self._to_judge.get(target.name, {}), {finding.nodeid for finding in findings}
+        left = {file for nodeid, file in tests.items() if nodeid not in judged}
+        left |= {path.name for path in self._cause_files()}.difference(tests.values())
+        found += [f"{file} was not run on it, or not all of it" for file in sorted(left)]
         return (*dict.fromkeys(found), "--crash-anyway crashes it all the same") if found else ()
 
     def _only_a_crash_tells(self, host: str) -> tuple[str, ...]:
@@ -339,9 +348,13 @@ class Qualification:
                 terminalreporter.write_line(sanitise(line))
             if crash.proven and (told_now := ", ".join(self._only_a_crash_tells(crash.record.host))):
                 terminalreporter.write_line(f"  what only a crash tells, this one told: {told_now} did not keep it from dumping")
-        if len(done) > 1:
+        asked_for = len(self._all_cycles()) * len(self.hosts)
+        if asked_for > 1:
             proven = sum(crash.proven for crash in done)
-            terminalreporter.write_line(f"{proven} of {len(done)} crashes left a proven dump ({100 * proven / len(done):.0f} %)")
+            left = f"; {asked_for - len(done)} more were asked for and not done" if len(done) < asked_for else ""
+            terminalreporter.write_line(
+                f"{proven} of {len(done)} crashes left a proven dump ({100 * proven / len(done):.0f} %){left}"
+            )
 
     def pytest_unconfigure(self) -> None:
         for crash in self.crashes.values():

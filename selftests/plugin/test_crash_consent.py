@@ -81,6 +81,32 @@ def test_what_cannot_be_done_is_one_sentence(run, options, words):
     assert words in said(result)
 
 
+@pytest.mark.hostility(37)
+@pytest.mark.parametrize(
+    ("selected", "left"),
+    [
+        (["-k", "one or speaks"], True),
+        (["--ignore=tests/test_cause.py"], True),
+        (["tests/test_cause.py::test_one", "tests/qualification"], False),
+    ],
+)
+def test_every_cause_is_judged_first(run, pytester, selected, left):
+    words = "def test_{}(kernel_release):\n    assert kernel_release\n"
+    (pytester.path / "tests/test_cause.py").write_text(words.format("one") + words.format("two"))
+    with (pytester.path / "conftest.py").open("a") as conftest:
+        conftest.write(
+            "\nfrom kdump.qualification.plugin import Qualification"
+            "\nfrom kdump.verdict import NotApplicable"
+            "\ndef crash(self, target, cycle):"
+            "\n    raise NotApplicable('; '.join(self._objections(target)))"
+            "\nQualification.crash = crash\n"
+        )
+    run("--hosts=ssh://db1", "--crash=db1", "--verdicts-json=verdicts.json", *selected)
+    text = (pytester.path / "verdicts.json").read_text()
+    assert "--crash-anyway crashes it all the same" in text  # it cannot be reached
+    assert ("test_cause.py was not run on it, or not all of it" in text) is left
+
+
 @pytest.mark.hostility(36)
 def test_a_crash_that_nobody_followed_is_not_repeated(run, pytester):
     folder = pytester.path / "state" / "kdump-acceptance" / "crash"

@@ -73,6 +73,9 @@ def test_a_crash_that_would_tell_is_not_refused(found, refused):
     carried = wire.from_data(wire.to_data(found))
     host = SimpleNamespace(name="db1")
     given = SimpleNamespace(
-        _option=SimpleNamespace(crash_anyway=False), _findings={"db1": [carried]}, _cause_files=lambda: [Path("test_x.py")]
+        _option=SimpleNamespace(crash_anyway=False),
+        _findings={"db1": [carried]},
+        _cause_files=lambda: [Path("test_x.py")],
+        _to_judge={"db1": {carried.nodeid: "test_x.py"}},
     )
     assert bool(Qualification._objections(given, host)) is refused
