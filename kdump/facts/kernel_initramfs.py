@@ -121,7 +121,7 @@ def missing_in_kdump_image(
     kernel_release: str,
     capture_storage: Storage,
     kernel_kdump_image: Initramfs | None,
-    kernel_built_in_modules: frozenset[str],
+    maybe_kernel_built_in_modules: Maybe[frozenset[str]],
 ) -> tuple[str, ...]:
     """What the dump disk needs and the kdump initramfs that lies ready for this kernel has not."""
     if judged_parts.how != "installed":
@@ -130,7 +130,7 @@ def missing_in_kdump_image(
         raise NotApplicable(f"the capture kernel is {capture_release}, whichever kernel runs")
     if kernel_kdump_image is None:
         raise NotApplicable("no kdump initramfs was built for it yet: the kdump service builds it when the kernel first runs")
-    return _lacking(kernel_kdump_image, judged_release, capture_storage, kernel_built_in_modules)
+    return _lacking(kernel_kdump_image, judged_release, capture_storage, maybe_kernel_built_in_modules.value)
 
 
 def _any_of(names: tuple[str, ...], there: frozenset[str]) -> bool:
