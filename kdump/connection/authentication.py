@@ -9,7 +9,7 @@ import paramiko
 from paramiko.agent import Agent
 
 from kdump.connection import keys
-from kdump.connection.deadline import Deadline
+from kdump.connection.deadline import Deadline, Steps
 from kdump.connection.errors import ConnectionProblem, Kind, Phase, printable
 from kdump.connection.secret import Secret
 from kdump.connection.ssh_config import HostConfig
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kdump.connection.link import Link
 
 
-def authenticate(link: "Link", deadline: Deadline, password: Secret | None) -> None:
+def authenticate(link: "Link", deadline: Deadline, password: Secret | None) -> Steps[None]:
     """One pass over the keys, then the password; all on this connection."""
     config, transport = link.config, link.transport
     ring, agent = keys.key_ring(config)
@@ -26,14 +26,14 @@ def authenticate(link: "Link", deadline: Deadline, password: Secret | None) -> N
         tried = 0
         for _, key in ring.keys:
             tried += 1
-            if _attempt(link, deadline, partial(transport.auth_publickey, config.user, key)):
+            if (yield from _attempt(link, deadline, partial(transport.auth_publickey, config.user, key))):
                 return
             if "publickey" not in _allowed(transport, "publickey"):
                 break
         if password is not None:
-            if _by_password(link, deadline, password):
+            if (yield from _by_password(link, deadline, password)):
                 return
-        elif not ring.keys and _attempt(link, deadline, partial(_none, transport, config.user)):
+        elif not ring.keys and (yield from _attempt(link, deadline, partial(_none, transport, config.user))):
             return
         raise _refused(link, ring, tried, password)
     finally:
@@ -41,10 +41,11 @@ def authenticate(link: "Link", deadline: Deadline, password: Secret | None) -> N
             agent.close()
 
 
-def _by_password(link: "Link", deadline: Deadline, password: Secret) -> bool:
+def _by_password(link: "Link", deadline: Deadline, password: Secret) -> Steps[bool]:
     """The password by the method of that name, or as the answer to the one question of keyboard-interactive."""
     config, transport = link.config, link.transport
-    if config.password and _attempt(link, deadline, partial(transport.auth_password, config.user, password.reveal())):
+    by_name = partial(transport.auth_password, config.user, password.reveal())
+    if config.password and (yield from _attempt(link, deadline, by_name)):
         return True
     if not config.keyboard_interactive or "keyboard-interactive" not in _allowed(transport, ""):
         return False
@@ -56,7 +57,7 @@ def _by_password(link: "Link", deadline: Deadline, password: Secret) -> bool:
         transport.auth_handler = paramiko.auth_handler.AuthHandler(transport)
         transport.auth_handler.auth_interactive(config.user, answer, event)
 
-    return _attempt(link, deadline, start)
+    return (yield from _attempt(link, deadline, start))
 
 
 def _none(transport: paramiko.Transport, user: str, event: threading.Event) -> None:
@@ -65,7 +66,7 @@ def _none(transport: paramiko.Transport, user: str, event: threading.Event) -> N
     transport.auth_handler.auth_none(user, event)
 
 
-def _attempt(link: "Link", deadline: Deadline, start: Callable[[threading.Event], object]) -> bool:
+def _attempt(link: "Link", deadline: Deadline, start: Callable[[threading.Event], object]) -> Steps[bool]:
     transport, config = link.transport, link.config
     transport.saved_exception = None
     answered = threading.Event()
@@ -73,7 +74,7 @@ def _attempt(link: "Link", deadline: Deadline, start: Callable[[threading.Event]
         start(answered)
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise _cut(config, error) from None
-    if not deadline.wait_until(answered, link.real_socket):
+    if not (yield from deadline.waiting_until(answered, link.real_socket)):
         raise ConnectionProblem(
             Kind.TIMED_OUT,
             config.alias,

@@ -11,25 +11,53 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeVar
 
+T = TypeVar("T")
 #: Seconds of one slice: small against any deadline, large against a wake-up's cost.
 SLICE = 0.25
 _READER_NEEDS = 0.5
 
 
+@dataclass(frozen=True)
+class Wait:
+    """What is waited for, and for how many seconds at most."""
+
+    event: threading.Event
+    seconds: float
+
+
+#: Something that waits now and then, as a generator: it yields a :class:`Wait`, and is told whether the event happened.
+#: Who carries the steps out may do something else meanwhile, such as make the event happen.
+Steps = Generator[Wait, bool, T]
+
+
+def carried_out(steps: Steps[T]) -> T:
+    """Carry steps out by waiting: for events that another thread makes happen."""
+    try:
+        wait = next(steps)
+        while True:
+            wait = steps.send(wait.event.wait(wait.seconds))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
 class Deadline:
-    """Seconds that a host may take, counted down by :meth:`wait`."""
+    """Seconds that a host may take, counted down by :meth:`waiting`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.left = seconds
         self._grace = max(seconds, 5.0)
 
-    def wait(self, event: threading.Event, longest: float = SLICE) -> bool:
+    def waiting(self, event: threading.Event, longest: float = SLICE) -> Steps[bool]:
         """Wait one slice for ``event``; True when it was set."""
         granted = max(0.0, min(self.left, longest))
         started = time.monotonic()
-        happened = event.wait(granted)
+        happened = yield Wait(event, granted)
         self.charge(started, granted)
         return happened
 
@@ -41,21 +69,26 @@ class Deadline:
         """Whether the time is up; unread data in ``sock`` buys its reader more, within a bound."""
         if self.left > 0:
             return False
-        if sock is not None and self._grace > 0 and _unread(sock):
+        if sock is not None and self._grace > 0 and unread(sock):
             self._grace -= _READER_NEEDS
             self.left = _READER_NEEDS
             return False
         return True
 
-    def wait_until(self, event: threading.Event, sock: socket.socket | None = None) -> bool:
+    def waiting_until(self, event: threading.Event, sock: socket.socket | None = None) -> Steps[bool]:
         """Wait for ``event`` until the time is up; True when it was set in time."""
-        while not self.wait(event):
+        while not (yield from self.waiting(event)):
             if self.expired(sock):
                 return event.is_set()
         return True
 
+    def wait_until(self, event: threading.Event, sock: socket.socket | None = None) -> bool:
+        """:meth:`waiting_until`, carried out."""
+        return carried_out(self.waiting_until(event, sock))
 
-def _unread(sock: socket.socket) -> bool:
+
+def unread(sock: socket.socket) -> bool:
+    """Whether something came, or the end, that was not read yet."""
     try:
         poller = select.poll()
         poller.register(sock.fileno(), select.POLLIN)

@@ -14,16 +14,16 @@ import time
 from collections.abc import Sequence
 
 import paramiko
-from paramiko.packet import Packetizer
 
 from kdump.connection import algorithms, hostkey, known_hosts
 from kdump.connection.authentication import authenticate, words_of
-from kdump.connection.deadline import Deadline
+from kdump.connection.deadline import SLICE, Deadline, Steps, Wait, unread
 from kdump.connection.dial import ProxyProcess, connect_tcp
 from kdump.connection.errors import ConnectionProblem, Kind, Phase, printable
 from kdump.connection.secret import Secret
 from kdump.connection.settings import Settings, forget_with_settings
 from kdump.connection.ssh_config import HostConfig, resolve
+from kdump.connection.transport import Transport
 
 #: paramiko logs a traceback for every failed host; what matters is in our sentence.
 _LOG = "kdump.connection.transport"
@@ -32,29 +32,8 @@ logging.getLogger(_LOG).setLevel(logging.CRITICAL + 1)
 #: says that it is overloaded (OpenSSH 8.5 and later: "Exceeded MaxStartups"): there is a server, and its crowd will pass.
 _BANNER_ATTEMPTS, _OVERLOADED_ATTEMPTS = 3, 8
 _FOREVER = 24 * 3600.0
-#: Seconds between two looks of paramiko's reading thread at whether it is still wanted. Its own are 0.1: five hundred hosts
-#: that are waited for wake the controller five thousand times a second. :meth:`Link.close` wakes it.
-_READER_LOOKS_UP = 1.0
-
-
-class _Packetizer(Packetizer):  # type: ignore[misc]  # untyped base
-    """Without paramiko's timer thread per handshake: the deadline is ours."""
-
-    last_line = ""  #: what was said before the banner, or instead of one
-
-    def readline(self, timeout: float) -> str:
-        line = str(super().readline(timeout))
-        self.last_line = line or self.last_line
-        return line
-
-    def start_handshake(self, timeout: float) -> None:
-        pass
-
-    def complete_handshake(self) -> None:
-        pass
-
-    def handshake_timed_out(self) -> bool:
-        return False
+#: One call enciphers and signs a packet, where paramiko's other ciphers need a second one, in Python, for the signature.
+_PREFERRED_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 
 
 class Link:
@@ -65,9 +44,9 @@ class Link:
         self.proxy = proxy
         self.sock = sock
         self.notes: list[str] = list(config.notes)
-        self.transport = paramiko.Transport(sock, packetizer_class=_Packetizer)
+        self.transport = Transport(sock)
         if isinstance(sock, socket.socket):
-            sock.settimeout(_READER_LOOKS_UP)
+            sock.settimeout(SLICE)
         self.transport.set_log_channel(_LOG)
         self.transport.banner_timeout = _FOREVER
         self.transport.auth_timeout = _FOREVER
@@ -80,6 +59,11 @@ class Link:
     @property
     def alive(self) -> bool:
         return bool(self.transport.is_active() and self.transport.is_authenticated())
+
+    def catch_up(self) -> None:
+        """Take in what came since the last command: perhaps the end of the connection."""
+        if self.real_socket is not None:
+            self.transport.carry_out(_what_came(self.real_socket))
 
     def close(self) -> None:
         """Never waits for the peer."""
@@ -104,9 +88,7 @@ def connect(
     for attempt in range(_OVERLOADED_ATTEMPTS):
         link = _dial(config, settings, deadline, password, hops)
         try:
-            _exchange_keys(link, settings, deadline)
-            authenticate(link, deadline, password)
-            _keep_alive(link)
+            link.transport.carry_out(_shake_hands(link, settings, deadline, password))
             return link
         except _HungUp as dropped:
             link.close()
@@ -120,6 +102,18 @@ def connect(
             link.close()
             raise
     raise AssertionError("unreachable")
+
+
+def _shake_hands(link: Link, settings: Settings, deadline: Deadline, password: Secret | None) -> Steps[None]:
+    yield from _exchange_keys(link, settings, deadline)
+    yield from authenticate(link, deadline, password)
+    if link.config.alive_interval:
+        link.transport.set_keepalive(link.config.alive_interval)
+
+
+def _what_came(sock: socket.socket) -> Steps[None]:
+    while unread(sock):
+        yield Wait(threading.Event(), 0.001)
 
 
 class _HungUp(Exception):
@@ -244,6 +238,7 @@ def _bastion(config: HostConfig, settings: Settings, deadline: Deadline, passwor
                 hop = _with_jumps(hop, tuple(before))
             try:
                 shared.link = connect(hop, settings, deadline, None, (*hops, config.alias))
+                shared.link.transport.read_in_thread()
             except ConnectionProblem as problem:
                 shared.problem = problem
                 raise problem.again() from None
@@ -281,14 +276,14 @@ def parse_hop(text: str, alias: str) -> tuple[str | None, str, int | None]:
 # --- key exchange and host key --------------------------------------------------------------------------------------
 
 
-def _exchange_keys(link: Link, settings: Settings, deadline: Deadline) -> None:
+def _exchange_keys(link: Link, settings: Settings, deadline: Deadline) -> Steps[None]:
     config, transport = link.config, link.transport
     hosts = known_hosts.load(config.user_known_hosts + config.global_known_hosts)
     names = known_hosts.lookup_names(config.hostname, config.port, config.host_key_alias)
     _prefer(transport, link, hosts.key_types(names))
     agreed = threading.Event()
     transport.start_client(event=agreed)
-    answered = deadline.wait_until(agreed, link.real_socket)
+    answered = yield from deadline.waiting_until(agreed, link.real_socket)
     if not answered or not transport.is_active():
         raise _no_agreement(link, deadline, answered)
     key = transport.get_remote_server_key()
@@ -300,6 +295,7 @@ def _exchange_keys(link: Link, settings: Settings, deadline: Deadline) -> None:
 def _prefer(transport: paramiko.Transport, link: Link, known_types: Sequence[str]) -> None:
     """Algorithms as ssh_config has them; a key type that known_hosts knows comes first."""
     options = transport.get_security_options()
+    options.ciphers = tuple(algorithms.choose(_PREFERRED_CIPHERS, options.ciphers))
     for keyword, name in (("kexalgorithms", "kex"), ("ciphers", "ciphers"), ("macs", "digests")):
         spec = dict(link.config.algorithms).get(keyword)
         if spec is not None:
@@ -352,8 +348,3 @@ def _no_agreement(link: Link, deadline: Deadline, answered: bool) -> Exception:
             Kind.NOT_SSH, config.alias, phase, f"no common algorithm ({words})", "use --connection=ssh for this host"
         )
     return ConnectionProblem(Kind.LOST, config.alias, phase, f"the connection ended: {words}", "check sshd's log on the host")
-
-
-def _keep_alive(link: Link) -> None:
-    if link.config.alive_interval:
-        link.transport.set_keepalive(link.config.alive_interval)

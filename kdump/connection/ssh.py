@@ -10,7 +10,7 @@ import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 from testinfra.backend.paramiko import ParamikoBackend
 
-from kdump.connection.deadline import SLICE, Deadline
+from kdump.connection.deadline import Deadline, Steps
 from kdump.connection.errors import ConnectionProblem, Kind, Phase
 from kdump.connection.execution import Executed, ExecutingBackend
 from kdump.connection.link import Link, connect, forget_failed_bastions
@@ -50,7 +50,7 @@ class SshBackend(ExecutingBackend, ParamikoBackend):  # type: ignore[misc]  # un
         link = self._connected()
         escort = Escort(self.hostname, command, stdin, sudo=self.sudo, user=self.sudo_user, password=self.sudo_password)
         try:
-            return _converse(link, self.hostname, escort, Deadline(deadline), cap)
+            return link.transport.carry_out(_converse(link, self.hostname, escort, Deadline(deadline), cap))
         except ConnectionProblem as problem:
             if problem.kind is Kind.LOST and not link.alive:
                 self._problem = problem
@@ -59,7 +59,9 @@ class SshBackend(ExecutingBackend, ParamikoBackend):  # type: ignore[misc]  # un
     def sftp_read(self, path: str) -> SftpFile:
         """``path`` on the target, read by offset over the same connection. Raises ConnectionProblem, Unreadable."""
         link = self._connected()
-        channel = _open(link, self.hostname, "subsystem", b"sftp", Deadline(current().command_timeout))
+        opened = _open(link, self.hostname, "subsystem", b"sftp", Deadline(current().command_timeout))
+        channel = link.transport.carry_out(opened)
+        link.transport.read_in_thread()
         return SftpFile(self.hostname, channel, path, current().command_timeout)
 
     def close(self) -> None:
@@ -105,12 +107,15 @@ class SshBackend(ExecutingBackend, ParamikoBackend):  # type: ignore[misc]  # un
         """paramiko's client over the verified connection, for drafts that need more than commands."""
         client = paramiko.SSHClient()
         client._transport = self._connected().transport
+        client._transport.read_in_thread()
         return client
 
     def _connected(self) -> Link:
         with self._lock:
             if self._problem is not None:
                 raise self._problem.again()
+            if self._link is not None:
+                self._link.catch_up()
             if self._link is not None and self._link.alive:
                 return self._link
             self.close()
@@ -143,35 +148,33 @@ class _Wakeup(threading.Event):
         super().clear()
 
 
-def _open(link: Link, host: str, kind: str, payload: bytes, deadline: Deadline) -> paramiko.Channel:
+def _open(link: Link, host: str, kind: str, payload: bytes, deadline: Deadline) -> Steps[paramiko.Channel]:
     """A session channel whose request (``exec`` or ``subsystem``) is on its way; its answer is not waited for.
 
     paramiko's exec_command() waits for that answer without a limit; not waiting also saves a round trip.
     """
-    granted = deadline.left
-    started = time.monotonic()
+    transport = link.transport
+    lost = "the connection was lost before the command was sent"
+    if not (yield from deadline.waiting_until(transport.clear_to_send, link.real_socket)):
+        raise _no_session(host, deadline)
     try:
-        channel = link.transport.open_session(timeout=granted)
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        deadline.charge(started, granted)
-        if link.transport.is_active() and "imeout" in str(error):
-            raise ConnectionProblem(
-                Kind.TIMED_OUT,
-                host,
-                Phase.SESSION,
-                f"the session was not opened in {deadline.seconds:g} s",
-                "check the host's load and sshd's log",
-            ) from None
-        if isinstance(error, paramiko.ChannelException):
-            raise ConnectionProblem(
-                Kind.LOST,
-                host,
-                Phase.SESSION,
-                f"the server refused a session: {error.text}",
-                "check MaxSessions and the account's restrictions in sshd_config",
-            ) from None
-        raise _lost(host, Phase.SESSION, "the connection was lost before the command was sent") from None
-    deadline.charge(started, granted)
+        channel, answered = transport.begin_session()
+    except (paramiko.SSHException, EOFError, OSError):
+        raise _lost(host, Phase.SESSION, lost) from None
+    in_time = yield from deadline.waiting_until(answered, link.real_socket)
+    if not transport.is_active():
+        raise _lost(host, Phase.SESSION, lost)
+    if not in_time:
+        raise _no_session(host, deadline)
+    if not transport.is_open(channel):
+        refusal = transport.get_exception()
+        raise ConnectionProblem(
+            Kind.LOST,
+            host,
+            Phase.SESSION,
+            f"the server refused a session: {getattr(refusal, 'text', refusal)}",
+            "check MaxSessions and the account's restrictions in sshd_config",
+        )
     request = paramiko.Message()
     request.add_byte(cMSG_CHANNEL_REQUEST)
     request.add_int(channel.remote_chanid)
@@ -180,15 +183,25 @@ def _open(link: Link, host: str, kind: str, payload: bytes, deadline: Deadline) 
     request.add_string(payload)
     channel._event_pending()
     try:
-        link.transport._send_user_message(request)
+        transport._send_user_message(request)
     except (paramiko.SSHException, EOFError, OSError):
         raise _lost(host, Phase.EXEC, "the connection was lost as the command was sent") from None
     return channel
 
 
-def _converse(link: Link, host: str, escort: Escort, deadline: Deadline, cap: int) -> Executed:
+def _no_session(host: str, deadline: Deadline) -> ConnectionProblem:
+    return ConnectionProblem(
+        Kind.TIMED_OUT,
+        host,
+        Phase.SESSION,
+        f"the session was not opened in {deadline.seconds:g} s",
+        "check the host's load and sshd's log",
+    )
+
+
+def _converse(link: Link, host: str, escort: Escort, deadline: Deadline, cap: int) -> Steps[Executed]:
     """Send, drain both streams, judge the end. Whatever happens, the command was sent once."""
-    channel = _open(link, host, "exec", os.fsencode(escort.command), deadline)
+    channel = yield from _open(link, host, "exec", os.fsencode(escort.command), deadline)
     wakeup = _Wakeup()
     channel.in_buffer.set_event(wakeup)
     channel.in_stderr_buffer.set_event(wakeup)
@@ -203,31 +216,35 @@ def _converse(link: Link, host: str, escort: Escort, deadline: Deadline, cap: in
             # Sampled before the last drain: whatever arrived before these were true is in the buffers by now.
             status = channel.exit_status
             ended, closed = bool(channel.eof_received), channel.closed
-            grown = _drain(channel, out, err, cap)
+            # While new keys are agreed upon nothing may be sent, nor that what was received made room for more.
+            may_send = link.transport.clear_to_send.is_set() or closed
+            grown = may_send and _drain(channel, out, err, cap)
             if len(out) > cap or len(err) > cap:
                 raise _capped(host, escort, out, err, cap)
             pending += escort.advance(out, err)
-            if pending:
+            if pending and may_send:
                 pending, grown = _send(channel, pending), True
-            if not pending and escort.ended and not sent_end:
+            if not pending and escort.ended and not sent_end and may_send:
                 sent_end = True
                 _end_of_input(channel)
-            if status >= 0 and (ended or closed):
-                if not ended and not _still_there(link, deadline):
-                    raise _broken(link, host, escort, out, err)
+            if status >= 0 and (ended or closed) and may_send:
+                if not ended and not (yield from _still_there(link, deadline)):
+                    raise (yield from _broken(link, host, escort, out, err))
                 return escort.finish(out, err, status)
             if closed:
-                raise _broken(link, host, escort, out, err)
-            if status >= 0:
+                raise (yield from _broken(link, host, escort, out, err))
+            if status >= 0 and may_send:
                 now = time.monotonic()
                 silent_since = now if grown or silent_since is None else silent_since
                 if now - silent_since >= QUIET:
                     return escort.finish(out, err, status)
-            if not deadline.wait(wakeup, SLICE) and deadline.expired(link.real_socket):
+            awaited = wakeup if may_send else link.transport.clear_to_send
+            if not (yield from deadline.waiting(awaited)) and deadline.expired(link.real_socket):
                 raise _timed_out(channel, host, escort, out, err, deadline)
     finally:
-        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
-            channel.close()
+        if link.transport.clear_to_send.is_set():
+            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+                channel.close()
 
 
 def _drain(channel: paramiko.Channel, out: bytearray, err: bytearray, cap: int) -> bool:
@@ -263,9 +280,9 @@ def _end_of_input(channel: paramiko.Channel) -> None:
         channel.shutdown_write()
 
 
-def _still_there(link: Link, deadline: Deadline) -> bool:
+def _still_there(link: Link, deadline: Deadline) -> Steps[bool]:
     """After a close without end of file: did the server close the channel, or did the connection die?"""
-    deadline.wait(threading.Event(), 0.2)
+    yield from deadline.waiting(threading.Event(), 0.2)
     return link.alive
 
 
@@ -298,11 +315,10 @@ def _timed_out(
     return ConnectionProblem(Kind.TIMED_OUT, host, phase, what, remedy, stdout=stdout, stderr=stderr)
 
 
-def _broken(link: Link, host: str, escort: Escort, out: bytearray, err: bytearray) -> ConnectionProblem:
+def _broken(link: Link, host: str, escort: Escort, out: bytearray, err: bytearray) -> Steps[ConnectionProblem]:
     """The channel is closed and there is no exit status that could be believed."""
     stdout, stderr = escort.clean(out, err)
-    _still_there(link, Deadline(1.0))
-    if not link.alive:
+    if not (yield from _still_there(link, Deadline(1.0))):
         return _lost(host, Phase.EXEC, "the connection was lost during the command", stdout, stderr)
     return _lost(
         host,

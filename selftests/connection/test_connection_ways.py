@@ -219,6 +219,56 @@ def test_password_in_the_host_name_is_refused(client: Client) -> None:
         assert caught.value.kind is Kind.BAD_CONFIGURATION and "canary" not in str(caught.value)
 
 
+def test_one_connection_for_one_thing_after_the_other(bench_client: Client, sshd: bench.Sshd, tmp_path: Path) -> None:
+    """Commands, which nobody reads for in between, then SFTP and paramiko's own client, for which a thread does."""
+    before = sshd.connections()
+    backend = bench_client.backend(f"root@127.0.0.1:{sshd.port}")
+    for number in range(3):
+        done = execute(backend, "/bin/sh -s", stdin=b"echo %d; cat" % number, deadline=5.0, cap=1 << 20)
+        assert (done.stdout, done.status) == (b"%d\n" % number, 0)
+    (tmp_path / "file").write_text("content")
+    with backend.sftp_read(str(tmp_path / "file")) as source:
+        assert source.read_at(0, 100) == b"content"
+    assert execute(backend, "echo $((1 + 1))", deadline=5.0, cap=100).stdout == b"2\n"
+    assert backend.client.exec_command("echo mine")[1].read() == b"mine\n"
+    assert execute(backend, "exit 3", deadline=5.0, cap=100).status == 3
+    assert sshd.connections() - before == 1
+    backend.close()
+
+
+def test_a_connection_that_ended_between_two_commands_is_made_anew(client: Client) -> None:
+    reason = bench.missing()
+    if reason:
+        pytest.skip(reason)
+    with bench.running(extra="ClientAliveInterval 1\nClientAliveCountMax 1") as sshd:
+        client.key = sshd.user_key
+        client.configure(sshd.known_hosts(), connect_timeout=10.0)
+        backend = client.backend(f"root@127.0.0.1:{sshd.port}")
+        assert execute(backend, "echo one", deadline=5.0, cap=100).stdout == b"one\n"
+        time.sleep(3)  # nobody answers the server's questions
+        assert execute(backend, "echo two", deadline=5.0, cap=100).stdout == b"two\n"
+        assert sshd.connections() == 2
+        backend.close()
+
+
+def test_new_keys_in_the_middle_of_a_command(client: Client) -> None:
+    """The server asks for new keys every few kilobytes, in both directions."""
+    reason = bench.missing()
+    if reason:
+        pytest.skip(reason)
+    with bench.running(first="RekeyLimit 16K") as sshd:
+        client.key = sshd.user_key
+        client.configure(sshd.known_hosts(), connect_timeout=10.0)
+        backend = client.backend(f"root@127.0.0.1:{sshd.port}")
+        script = b"".join(b": %07d\n" % number for number in range(20_000)) + b"head -c 900000 /dev/zero | tr '\\0' x\n"
+        for _ in range(2):
+            done = execute(backend, "/bin/sh -s", stdin=script, deadline=20.0, cap=1 << 20)
+            assert done.stdout == b"x" * 900_000 and done.status == 0
+        transport = backend._link.transport
+        assert transport.session_id != transport.H, "no new keys were agreed upon: this proves nothing"
+        backend.close()
+
+
 def test_sftp(bench_client: Client, sshd: bench.Sshd, tmp_path: Path) -> None:
     dump = tmp_path / "vmcore"
     with dump.open("wb") as file:
