@@ -104,12 +104,14 @@ class Machine:
         """What the machine will see; finds out about KVM the first time (up to 8 s)."""
         recipe = self.image.recipe
         state.qemu_version(recipe.arch)
+        chosen = accel.choose(self.image.vmlinuz, recipe.arch, self.say)
+        arguments = self.image.append(self.crashkernel, self.cmdline)
         return qemu.Hardware(
             arch=recipe.arch,
-            accel=accel.choose(self.image.vmlinuz, recipe.arch, self.say),
+            accel=chosen,
             memory=self.memory,
             cpus=self.cpus,
-            append=self.image.append(self.crashkernel, self.cmdline),
+            append=f"{arguments} {qemu.kernel_arguments(chosen)}".strip(),
             disks=self.disks,
             devices=self.devices,
             options=self.options,

@@ -63,6 +63,16 @@ def accel_arguments(accel: str) -> list[str]:
     return ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
 
 
+def kernel_arguments(accel: str) -> str:
+    """What the kernel is told besides what it boots with elsewhere.
+
+    An emulator translates a program anew for each address that it is loaded at: with the addresses chosen at random, most of
+    what a short program costs is that. ``norandmaps`` has every program where it was before; the kernel's own addresses
+    stay random.
+    """
+    return "" if accel == "kvm" else "norandmaps"
+
+
 def command(hardware: Hardware, files: Files, incoming: Path | None = None) -> list[str]:
     """The whole command line. SSH is forwarded from a port on 127.0.0.1 that the system picks (see forwarded_port).
 
