@@ -117,6 +117,9 @@ DEBIAN12 = Recipe(
     first_boot=("mkdir -p /boot/grub && update-grub",),
 )
 
+# An older kernel (5.10), kexec-tools (2.0.20), makedumpfile (1.6.8) and crash (7.2.9, which cannot do without strings).
+DEBIAN11 = dataclasses.replace(DEBIAN12, name="debian11", suite="bullseye")
+
 # A newer kernel (6.12), kexec-tools (2.0.29: kexec_file_load first), makedumpfile (1.7.6) and crash (8.0.6).
 DEBIAN13 = dataclasses.replace(DEBIAN12, name="debian13", suite="trixie")
 
@@ -128,7 +131,7 @@ DEBIAN12_DRACUT = dataclasses.replace(
     packages=(*DEBIAN12.packages, "dracut-core", "dracut-squash", "squashfs-tools", "lvm2", "cryptsetup"),
 )
 
-TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN12, DEBIAN12_DRACUT, DEBIAN13)}
+TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN11, DEBIAN12, DEBIAN12_DRACUT, DEBIAN13)}
 DEFAULT_TARGET = DEBIAN12.name
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN12, DEBIAN13, DUMP, SILENT, Fault, Ground, NotStaged, everywhere, expect
+from lab.faults.model import DEBIAN11, DEBIAN12, DEBIAN13, DUMP, SILENT, Fault, Ground, NotStaged, everywhere, expect
 
 _DAMAGED = {target: expect("vmcore-damaged") for target in (DEBIAN12, DEBIAN13)}
 _HARMLESS = {DEBIAN12: SILENT, DEBIAN13: SILENT}
+_NEEDED = {**_HARMLESS, DEBIAN11: expect("strings-missing")}
 _ENDED = r"kdump-tools: saved vmcore in|makedumpfile Failed"
-_CRASHED = Ground(crash=_ENDED)
+# The journal is kept, as on most machines: so is what the capture kernel's system said.
+_CRASHED = Ground(prepare=("mkdir -p /var/log/journal && journalctl --flush",), crash=_ENDED)
 # The dump is an ELF file, which kdump-tools saves flattened all the same.
 _CRASHED_TO_ELF = Ground(
     prepare=(
@@ -61,16 +63,16 @@ def _vmlinux_of_this_build() -> str:
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "strings-removed",
-        "harmless here: crash reads the banner itself since 8.0.1 (cd89540)",
-        _HARMLESS,
+        "harmless where crash reads the banner itself, as since 8.0.1 (cd89540); that of Debian 11 opens no dump without it",
+        _NEEDED,
         stage=(_HIDE_STRINGS,),
         undo=_SHOW_STRINGS,
         ci=True,
     ),
     Fault(
         "strings-elsewhere",
-        "harmless here: strings is in PATH, but not where an older crash looks for it",
-        _HARMLESS,
+        "strings is in PATH, but not where an older crash looks for it; harmless with a newer one",
+        _NEEDED,
         stage=(f"cp -L /usr/bin/strings /usr/local/bin/ && {_HIDE_STRINGS}",),
         undo=(*_SHOW_STRINGS, "rm /usr/local/bin/strings"),
     ),
@@ -82,7 +84,7 @@ FAULTS: tuple[Fault, ...] = (
         undo=("rm -r /var/crash/202601010101",),
         ci=True,
     ),
-    Fault("crashed", "a real panic with a complete dump", _HARMLESS, ground=_CRASHED, undo=("true",), ci=True),
+    Fault("crashed", "a real panic with a complete dump, no vmlinux for it", _HARMLESS, ground=_CRASHED, undo=("true",), ci=True),
     *(
         Fault(
             f"truncated-dump-{name}",
@@ -205,10 +207,4 @@ FAULTS: tuple[Fault, ...] = (
     ),
 )
 
-NOT_STAGED: tuple[NotStaged, ...] = (
-    NotStaged(
-        "strings-missing",
-        "a crash that needs strings",
-        "Debian 12 has crash 8.0.2, which does not: recordings judge it (kdumpctl-strings-missing, suse-strings-missing)",
-    ),
-)
+NOT_STAGED: tuple[NotStaged, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, expect
+from lab.faults.model import DEBIAN11, DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, expect
 
 _OUT_OF_MEMORY = r"System is deadlocked on memory|Out of memory and no killable processes"
 _SAVED = "kdump-tools: saved vmcore in"
@@ -50,7 +50,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "healthy-and-proven",
         "nothing is broken, and a real panic leaves a complete dump",
-        {DEBIAN12: SILENT, DEBIAN13: SILENT},
+        {DEBIAN11: SILENT, DEBIAN12: SILENT, DEBIAN13: SILENT},
         proof=_SAVED,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, everywhere, expect
+from lab.faults.model import DEBIAN11, DEBIAN12, DEBIAN13, SILENT, Fault, Ground, NotStaged, everywhere, expect
 
 _HIDDEN = expect("kaslr-hides-kernel-layout", allowed={"kdump-not-operational"})
 _LATENT = expect("kaslr-hides-kernel-layout")
@@ -38,7 +38,7 @@ FAULTS: tuple[Fault, ...] = (
         "kptr-restrict-2",
         "kernel addresses are hidden from root and KASLR is on: kexec of Debian 12 uses the legacy call; harmless with that of "
         "Debian 13, which tries kexec_file_load first",
-        {DEBIAN12: _HIDDEN, DEBIAN13: SILENT},
+        {DEBIAN11: _HIDDEN, DEBIAN12: _HIDDEN, DEBIAN13: SILENT},
         stage=(_HIDE, _RELOAD),
         ci=True,
     ),

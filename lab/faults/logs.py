@@ -1,6 +1,6 @@
-"""The logs that a staged fault leaves, as a recording: what the tools said, the journal, and the console from the panic on.
+"""The logs that a staged fault leaves, as a recording: what the tools said, the journal, the console, the capture kernel's log.
 
-A recording is text in three sections (``== NAME ==``) after two remarks: ``# source:`` says where it comes from, ``# causes:``
+A recording is text in sections (``== NAME ==``) after two remarks: ``# source:`` says where it comes from, ``# causes:``
 which causes the tools' own words name in it. What could identify a machine is replaced: addresses, keys, UUIDs and identifiers.
 """
 
@@ -10,12 +10,19 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-SECTIONS = ("staging", "journal", "console")
+SECTIONS = ("staging", "journal", "console", "kexec-dmesg")
 #: of the kernel's own log what is a warning or worse, and what speaks of kdump and watchdogs
 JOURNAL = (
     'log() {{ journalctl -b --since=@{since} --no-pager --no-hostname -q -o short-monotonic "$@"; }}; '
     "{{ log -t kdump-tools -t kdump-config -t kdumpctl -t kdump; log -u kdump-tools -u kdump; log -k -p warning; "
     "log -k --grep='[Cc]rash kernel|crashkernel|kexec|watchdog|ipmi'; }} | awk '!seen[$0]++'"
+)
+#: What the capture kernel's own system said. kdump-utils saves it as kexec-dmesg.log beside the dump; kdump-tools does not,
+#: and where the journal is kept it is that of the boot before this one.
+KEXEC_DMESG = (
+    "cat /var/crash/*/kexec-dmesg.log 2>/dev/null || "
+    "if journalctl -q -b -1 -k --grep=elfcorehdr= >/dev/null 2>&1; then "
+    "journalctl -q -b -1 --no-pager --no-hostname -o short-monotonic; fi"
 )
 _SCRUBBED = (
     (re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", re.IGNORECASE), "52:54:00:00:00:01"),

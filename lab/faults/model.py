@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from lab.qemu import Disk
 
+DEBIAN11 = "debian11"
 DEBIAN12 = "debian12"
 DEBIAN13 = "debian13"
 DEBIAN12_DRACUT = "debian12-dracut"
@@ -71,6 +72,7 @@ class Judge(enum.Enum):
     SUITE = "the suite, over SSH, as a user runs it"
     DRACUT = "the suite's forecast of the next squashed image, beside what the machine's dracut then builds"
     DRACUT_TEXT = "the same forecast alone: this dracut is not the one whose text was staged"
+    IMAGE = "the suite's reading of the squashed image that the stage built"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.faults.model import (
+    DEBIAN11,
     DEBIAN12,
     DEBIAN12_DRACUT,
     DEBIAN13,
@@ -25,7 +26,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "healthy",
         "nothing is broken",
-        {**everywhere(SILENT), DEBIAN12_DRACUT: SILENT},
+        {**everywhere(SILENT), DEBIAN11: SILENT, DEBIAN12_DRACUT: SILENT},
         undo=("true",),
         ci=True,
     ),
@@ -64,6 +65,13 @@ FAULTS: tuple[Fault, ...] = (
         "harmless: crashkernel=,high with a low part that is small, and suffices",
         {DEBIAN12: SILENT, DEBIAN13: SILENT},
         ground=Ground(crashkernel="256M,high crashkernel=72M,low", memory=5120),
+    ),
+    Fault(
+        "high-without-low-part",
+        "harmless here: all of the reservation is above 4 GiB, and no device of this machine needs memory below",
+        {DEBIAN12: SILENT, DEBIAN13: SILENT},
+        ground=Ground(crashkernel="256M,high crashkernel=0,low", memory=5120),
+        proof="kdump-tools: saved vmcore in",
     ),
     Fault(
         "next-boot-without-crashkernel",

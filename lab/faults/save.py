@@ -14,6 +14,7 @@ _SAVED = "kdump-tools: saved vmcore in"
 _RESET = r"(?s)sysrq: Trigger a crash(?!.*saved vmcore).*Linux version.*Linux version"
 
 _RELOAD = "kdump-config unload; kdump-config load"
+_IMAGE = "/var/lib/kdump/initrd.img-$(uname -r)"
 _I6300ESB = Ground(devices=("i6300esb",), options=("-action", "watchdog=reset"))
 _KEEPER = (
     "systemd-run --quiet --unit=keeper sh -c 'exec 3>/dev/watchdog; while :; do echo >&3; sleep 2; done'",
@@ -25,6 +26,14 @@ _BMC = Ground(
 )
 # Set Watchdog Timer: SMS/OS, hard reset, {seconds} in tenths, least significant byte first; then start it.
 _ARM = "ipmitool raw 0x06 0x24 0x04 0x01 0x00 0x00 {} && ipmitool raw 0x06 0x22"
+
+
+def _in_initramfs(modules: str) -> str:
+    """The kdump initramfs loads these modules; it is built and loaded anew."""
+    return (
+        f"printf '%s\\n' {modules} >> /etc/initramfs-tools/modules; rm {_IMAGE}; /etc/kernel/postinst.d/kdump-tools $(uname -r); "
+        f"{_RELOAD}"
+    )
 
 
 _FSTAB = "cp /etc/fstab /root/fstab; "
@@ -100,6 +109,7 @@ FAULTS: tuple[Fault, ...] = (
             "systemctl daemon-reexec; sleep 2",
         ),
         ground=_I6300ESB,
+        proof=_RESET,
     ),
     Fault(
         "watchdog-driver-in-initramfs",
@@ -107,9 +117,7 @@ FAULTS: tuple[Fault, ...] = (
         _HARMLESS,
         stage=(
             "modprobe -r i6300esb; modprobe i6300esb heartbeat=60",
-            "echo i6300esb >> /etc/initramfs-tools/modules; rm /var/lib/kdump/initrd.img-$(uname -r); "
-            "/etc/kernel/postinst.d/kdump-tools $(uname -r)",
-            _RELOAD,
+            _in_initramfs("i6300esb"),
             *_KEEPER,
         ),
         ground=_I6300ESB,
@@ -149,6 +157,18 @@ FAULTS: tuple[Fault, ...] = (
         ground=_BMC,
     ),
     Fault(
+        "bmc-watchdog-driver-in-initramfs",
+        "the same, and the kdump initramfs has ipmi_watchdog, which lets a timer that runs run on",
+        _EXPIRES,
+        stage=(
+            "modprobe ipmi_watchdog timeout=15",
+            _in_initramfs("ipmi_si ipmi_watchdog"),
+            *_KEEPER,
+        ),
+        ground=_BMC,
+        proof=_RESET,
+    ),
+    Fault(
         "bmc-watchdog-long-enough",
         "harmless: the BMC's watchdog runs, but leaves the dump a quarter of an hour",
         _HARMLESS,
@@ -169,6 +189,21 @@ FAULTS: tuple[Fault, ...] = (
         undo=("mv /root/kept /usr/bin/makedumpfile",),
     ),
     Fault(
+        "makedumpfile-of-another-section-size",
+        "makedumpfile takes memory sections for 2^30 bytes and does not ask the kernel, whose number is 27: it cannot save",
+        {target: expect("section-size-bits-mismatch") for target in (DEBIAN12, DEBIAN13)},
+        # The one instruction that sets the number it was built with: mov qword [info + offset], 27.
+        stage=(
+            "cp -a /usr/bin/makedumpfile /root/kept",
+            "sed -i 's/NUMBER(SECTION_SIZE_BITS)/NUMBER(section_size_bits)/' /usr/bin/makedumpfile; perl -0777 -pi -e '"
+            's/(\\x48\\xc7[\\x80-\\x87].{4})\\x1b\\0\\0\\0/$1\\x1e\\0\\0\\0/gs == 1 or die "not one such instruction"'
+            "' /usr/bin/makedumpfile",
+        ),
+        ground=Ground(memory=3072),
+        proof=r"makedumpfile Failed|failed to save vmcore",
+        says=("section-size-bits-mismatch",),
+    ),
+    Fault(
         "dump-disk-gone",
         "/var/crash is meant to be on a disk that is not there any more",
         _GONE,
@@ -184,6 +219,18 @@ FAULTS: tuple[Fault, ...] = (
         "the capture kernel may not load the driver of the disk that it boots from",
         _GONE,
         stage=(_append("module_blacklist=virtio_blk"),),
+        proof=r"ALERT! .* does not exist",
+        says=("dump-disk-not-visible",),
+    ),
+    Fault(
+        "root-disk-driver-not-in-image",
+        "the kdump initramfs lacks the driver of the disk that the capture kernel boots from",
+        _GONE,
+        stage=(
+            f"image=$(readlink -f {_IMAGE}); unmkinitramfs $image /root/image; cd /root/image/main || cd /root/image; "
+            "find . -name 'virtio_blk.ko*' -delete; find . | cpio --quiet -o -H newc | gzip -1 > $image",
+            _RELOAD,
+        ),
         proof=r"ALERT! .* does not exist",
         says=("dump-disk-not-visible",),
     ),
@@ -292,8 +339,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "nfs-target-unreachable",
         "dumps go to an NFS server that does not answer, which only an attempt to mount it would show",
-        _UNREACHED,
-        stage=(f"{_KEEP_DEFAULTS} echo 'NFS=\"10.0.2.99:/srv/crash\"' >> {_DEFAULTS}",),
+        {DEBIAN12_DRACUT: _UNREACHED[DEBIAN12]},
+        stage=(f"printf '%s\\n' NFS=10.0.2.99:/srv/crash NFS_MOUNT_RETRY=1 >> {_DEFAULTS}",),
+        proof="kdump-tools: Unable to mount remote",
+    ),
+    Fault(
+        "nfs-target-without-program",
+        "dumps go to an NFS server, and nfs-common, which has mount.nfs, is not installed",
+        _GONE,
+        stage=(f"{_KEEP_DEFAULTS} echo 'NFS=\"10.0.2.2:/srv/crash\"' >> {_DEFAULTS}",),
         undo=_DEFAULTS_BACK,
     ),
     Fault(
@@ -329,5 +383,10 @@ NOT_STAGED: tuple[NotStaged, ...] = (
         "section-size-bits-mismatch",
         "a kernel and a makedumpfile that disagree",
         "x86_64 has always been 27, and no machine here runs arm64: a recording judges it (kdumpctl-aarch64-section-size-bits)",
+    ),
+    NotStaged(
+        "hardware-watchdog-resets",
+        "a chip's timer that the firmware started and feeds, while no driver has bound the chip",
+        "QEMU's firmware starts none, and nothing in /sys shows such a timer",
     ),
 )

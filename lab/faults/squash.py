@@ -6,6 +6,7 @@ the suite would foretell of the next build, from the readings of its own probe, 
 
 from __future__ import annotations
 
+from lab.faults.forecast import BUILD, IMAGE
 from lab.faults.model import DEBIAN12_DRACUT, SILENT, Fault, Judge, NotStaged, expect
 
 _BROKEN = {DEBIAN12_DRACUT: expect("dracut-modules-missing")}
@@ -60,6 +61,22 @@ def _of_module(module: str) -> tuple[Fault, ...]:
             stage=(f"echo blacklist {module} > {conf}",),
             undo=(f"rm {conf}",),
             judge=Judge.DRACUT,
+        ),
+        Fault(
+            f"{module}-refused",
+            f"modprobe.d answers requests for {module} with /bin/false, as hardening guides ask for: dracut refuses to squash",
+            _BROKEN,
+            stage=(f"echo install {module} /bin/false > {conf}",),
+            undo=(f"rm {conf}",),
+            judge=Judge.DRACUT,
+        ),
+        Fault(
+            f"{module}-left-out-of-image",
+            f"{module} is there now, and the image in use was built without it: it cannot mount its own root",
+            _BROKEN,
+            stage=(BUILD.format(f"--omit-drivers {module}"),),
+            undo=(f"rm {IMAGE}",),
+            judge=Judge.IMAGE,
         ),
         Fault(
             f"{module}-built-in",

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from lab import image
 from lab.errors import LabError
 from lab.faults.forecast import forecast
-from lab.faults.logs import JOURNAL
+from lab.faults.logs import JOURNAL, KEXEC_DMESG
 from lab.faults.model import Fault, Ground, Judge, misjudged
 from lab.machine import Machine
 
@@ -123,6 +123,8 @@ class Staging:
             if fault.judge is not Judge.SUITE:
                 (folder / "staging.txt").write_text(said + judged.output)
             (folder / "journal.txt").write_text(machine.run(JOURNAL.format(since=since)).stdout)
+            if fault.ground.crash and not reused:
+                (folder / "kexec-dmesg.txt").write_text(machine.run(KEXEC_DMESG).stdout)
             if fault.proof:
                 mark = len(machine.console())
                 panic(machine)
@@ -177,7 +179,7 @@ def _judge(machine: Machine, fault: Fault, folder: Path) -> tuple[Audit, list[st
     """What was said of a staged fault, and problems besides a wrong verdict."""
     if fault.judge is Judge.SUITE:
         return audit(machine, folder, f"--record={folder}"), []
-    found, problems, words = forecast(machine, build=fault.judge is Judge.DRACUT)
+    found, problems, words = forecast(machine, fault.judge)
     return Audit(1 if "present" in found else 0, found, words), problems
 
 

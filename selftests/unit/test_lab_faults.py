@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.faults_bench import columns, matrix
+from bench.faults_bench import _stage, columns, matrix
 from lab import recipe
+from lab.errors import LabError
 from lab.faults import FAULTS, NOT_STAGED
 from lab.faults.forecast import forecast
-from lab.faults.model import SILENT, TRUE_OF, Fault, expect, misjudged
+from lab.faults.model import SILENT, TRUE_OF, Fault, Judge, expect, misjudged
 from lab.faults.staging import ROOT, Outcome
 
 CAUSES = set(columns())
@@ -71,31 +72,63 @@ def test_the_matrix_shows_each_kind_of_cell_and_what_was_not_staged():
     assert "not staged in this run" in matrix(rows, {})
 
 
+def test_faults_of_a_machine_that_cannot_be_built_are_not_counted(monkeypatch, tmp_path, capsys):
+    def ensure(wanted):
+        raise LabError("the mirror is gone")
+
+    monkeypatch.setattr("lab.build.ensure", ensure)
+    rows = [("debian12", Fault("cut", "it was cut", {"debian12": BROKEN}))]
+    outcomes = _stage(rows, {}, tmp_path)
+    assert outcomes["debian12", "cut"].problems == ("NOT STAGED: the mirror is gone",)
+    assert "0 faults staged" in matrix(rows, outcomes)
+
+
 SETUP = "/usr/lib/dracut/modules.d/99squash/module-setup.sh"
 RULES = f"{SETUP}:    require_kernel_modules squashfs loop overlay || return 1\n{SETUP}"
 THERE = "ok insmod /lib/modules/6.1.0/kernel/x.ko"
 GONE = "gone insmod /lib/modules/6.1.0/kernel/x.ko"
 MISSING = "ok modprobe: FATAL: Module loop not found in directory /lib/modules/6.1.0"
-LISTED = "status 0\nsquash-root.img\nk/squashfs.ko\nk/overlay.ko\n"
+LISTED = "status 0\nsquash-root.img\nusr/lib/modules/6.1.0/squashfs.ko\nusr/lib/modules/6.1.0/overlay.ko\n"
+LOOP = "usr/lib/modules/6.1.0/loop.ko\n"
+
+
+def machine_with(loop, said):
+    """A machine where *loop* is modprobe's answer about that module, and *said* dracut's end and what is in its image."""
+    answers = "".join(f"6.1.0 {name} {THERE}\n" for name in ("squashfs", "erofs", "overlay")) + f"6.1.0 loop {loop}\n"
+    listing = "".join(f"file 1 {line}\n" for line in said.splitlines()[1:])
+    told = {"squash_rules": RULES, "capture_image_listing": f"image 9 9 /root/squashed.img\n{listing}total 9 9 9"}
+
+    def check(command):
+        last = command.splitlines()[-1]
+        return told.get(last, answers if "modprobe_answers" in last else said.split("\n", 1)[1])
+
+    return SimpleNamespace(check=check, run=lambda command, deadline: SimpleNamespace(stdout=said))
 
 
 @pytest.mark.parametrize(
     ("loop", "said", "present", "agrees"),
     [
-        (THERE, LISTED + "k/loop.ko\n", False, True),
+        (THERE, LISTED + LOOP, False, True),
         (THERE, LISTED, False, False),
         (GONE, LISTED, True, True),
-        (GONE, LISTED + "k/loop.ko\n", True, False),
+        (GONE, LISTED + LOOP, True, False),
         (MISSING, "dracut: dracut module 'squash' cannot be found or installed.\nstatus 1\n", True, True),
         (MISSING, LISTED, True, False),
     ],
 )
 def test_a_forecast_is_held_against_what_dracut_built(loop, said, present, agrees):
-    answers = "".join(f"6.1.0 {name} {THERE}\n" for name in ("squashfs", "erofs", "overlay")) + f"6.1.0 loop {loop}\n"
-    machine = SimpleNamespace(
-        check=lambda command: RULES if command.endswith("squash_rules") else answers,
-        run=lambda command, deadline: SimpleNamespace(stdout=said),
-    )
-    found, problems, _ = forecast(machine, build=True)
+    found, problems, _ = forecast(machine_with(loop, said), Judge.DRACUT)
     assert ("present" in found) is present
     assert (not problems) is agrees
+
+
+@pytest.mark.parametrize(("said", "present"), [(LISTED, True), (LISTED + LOOP, False)])
+def test_an_image_that_was_built_before_is_read_as_it_is(said, present):
+    found, problems, _ = forecast(machine_with(THERE, said), Judge.IMAGE)
+    assert ("present" in found) is present
+    assert not problems
+
+
+def test_an_image_that_was_not_squashed_proves_nothing():
+    with pytest.raises(LabError, match="not squashed"):
+        forecast(machine_with(THERE, f"status 0\n{LOOP}"), Judge.DRACUT)
