@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from .probe import library
-from .transcript import Reading, Transcript, sanitise
+from . import vmlinux_here
+from .parsers.unreadable import Unreadable
+from .transcript import Reading, Transcript
 
 _COMMAND = "vmlinux_files"
 HERE = "controller:"
@@ -62,13 +62,8 @@ def without_missing(text: str, paths: Mapping[str, str]) -> str:
 
 
 def _evidence(path: str) -> str:
-    command = ["/bin/sh", "-c", f'{library()}\nvmlinux_evidence "$1"', "sh", str(Path(path).absolute())]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise pytest.UsageError(f"--vmlinux={path} cannot be read: {error}") from error
-    text = sanitise(done.stdout.decode("utf-8", "surrogateescape")).rstrip("\n")
-    if not text:
-        raise pytest.UsageError(f"--vmlinux={path} is not a file that can be read")
-    _, _, rest = text.partition("\n")
+        _, _, rest = vmlinux_here.evidence(path).partition("\n")
+    except Unreadable as unreadable:
+        raise pytest.UsageError(f"--vmlinux={path}: {unreadable.reason}") from unreadable
     return f"file {HERE}{path}\ngiven\n{rest}"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from kdump.bytesource import ByteSource, LocalFile, Memory
 from kdump.parsers import elf_core, flattened, kdump_compressed, vmlinux
-from kdump.parsers.compressed import Front, compression_of, cut_short
+from kdump.parsers.compressed import compression_of, cut_short, front
 from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.unreadable import Unreadable
 from kdump.parsers.vmlinux import Vmlinux
@@ -82,13 +82,13 @@ def _judge_compressed(source: ByteSource, compression: str) -> Dump:
         )
     inner: Dump | None = None
     try:
-        front = Front(source, compression).read_at(0, FRONT_OF_COMPRESSED)
-        inner = judge(Memory(front))
+        beginning = front(source, compression, FRONT_OF_COMPRESSED)
+        inner = judge(Memory(beginning))
     except Unreadable as unreadable:
         if complete.state is State.CANNOT_TELL and "damaged" in unreadable.reason:
             complete = Completeness.incomplete(unreadable.reason)
         return Dump(kind, source.size, complete)
-    if len(front) < FRONT_OF_COMPRESSED:  # all of it came out
+    if len(beginning) < FRONT_OF_COMPRESSED:  # all of it came out
         complete = inner.complete
     return dataclasses.replace(inner, format=f"{inner.format}, in a {kind}", size=source.size, complete=complete)
 
@@ -143,6 +143,7 @@ def match(dump: Dump, image: Vmlinux) -> Match:
         if image.has_dwarf is False:
             return Match(False, "same build-id, but this vmlinux has no DWARF: crash needs the kernel's debuginfo package")
         unknown = ", whether it has DWARF cannot be seen in a compressed file" if image.has_dwarf is None else ""
+        unknown += "" if image.end_seen else ", of which only the beginning was read"
         return Match(True, f"same build-id {dump.build_id}{unknown}")
     if dump.build_id:
         return Match(None, "this vmlinux has no build-id, and the dump has")
@@ -193,8 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unreadable_image: str | None = None
     if options.vmlinux is not None:
         try:
-            with LocalFile(options.vmlinux) as source:
-                image = read_vmlinux(source, list(dumps.values()))
+            image = _read_vmlinux_file(options.vmlinux, list(dumps.values()))
         except Unreadable as unreadable:
             unreadable_image = unreadable.reason
 
@@ -243,6 +243,16 @@ def _judge_file(path: str) -> Dump:
             return dump
     except Unreadable as unreadable:
         return Dump("unknown", 0, Completeness.cannot_tell(unreadable.reason))
+
+
+def _read_vmlinux_file(path: str, dumps: Sequence[Dump]) -> Vmlinux:
+    with LocalFile(path) as source:
+        if compression_of(source.read_at(0, 16)) is None:
+            return read_vmlinux(source, dumps)
+    from kdump import vmcore_evidence, vmlinux_here  # they judge dumps by means of this module
+
+    (evidence,) = vmcore_evidence.parse(vmlinux_here.evidence(path))
+    return evidence.vmlinux()
 
 
 def _status(complete: Sequence[Completeness], matches: Sequence[Match | None]) -> int:

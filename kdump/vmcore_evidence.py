@@ -9,7 +9,8 @@
 One `file` line begins each file. `permission denied`, `no time left` and `not here` stand in place of the ranges where
 the file could not be read; `being written` after them says that it was changed while, or just before, it was read.
 `allocated`: bytes that it takes on the disk, fewer than its size where it has holes. `given`: somebody named it.
-`banner`: words that were found in a vmlinux. After `inside xz` (gzip, zstd) the ranges are of what the file decompresses to.
+`banner`: words that were found in a vmlinux. After `inside xz` (gzip, zstd) the ranges are of what the file decompresses to;
+`complaint` is what the program says that cannot undo it, `listed` what `zstd -l` complains of, nothing where it does not.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from dataclasses import dataclass, replace
 
 from kdump.bytesource import Sparse
 from kdump.parsers import vmlinux
-from kdump.parsers.compressed import LONGEST_STREAM
 from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.unreadable import Unreadable
 from kdump.parsers.vmlinux import Vmlinux
 from kdump.vmcore import judge
+
+LONGEST_STREAM = 256 << 20
+"""Decompressed bytes that are passed over in search of something, at most, as in vmcore_evidence.sh."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Evidence:
     being_written: bool = False
     inside: str | None = None
     """The compression that was undone before the bytes of `source` were read."""
+    packed: Sparse | None = None
+    """The compressed file, where `source` is what is inside."""
+    listed: str | None = None
+    complaint: str = ""
     given: bool = False
     """Whether somebody named the file, rather than it was found."""
     banners: tuple[str, ...] = ()
@@ -47,8 +54,11 @@ class Evidence:
         """What this says of a vmlinux. Raises `Unreadable`."""
         if self.closed:
             raise Unreadable(self.closed)
-        if self.inside:
-            return vmlinux.read_front(self.source, self.inside)
+        if self.inside and self.packed:
+            if self.complaint:
+                raise Unreadable(f"{self.inside} does not undo it in 68 MiB of memory: {self.complaint.strip()}")
+            image = vmlinux.read_front(self.source, self.inside, self.packed, self.listed)
+            return replace(image, banners=self.banners)
         return replace(vmlinux.read(self.source), banners=self.banners)
 
     def dump(self) -> Dump:
@@ -87,6 +97,7 @@ def _files(text: str) -> Iterator[Evidence]:
 def _file(lines: list[str]) -> Evidence:
     size, mtime, allocated, closed, busy, inside, given = 0, None, None, "", False, None, False
     ranges: dict[int, bytes] = {}
+    packed, listed, complaint = None, None, ""
     banners = []
     for line in lines[1:]:
         if match := re.fullmatch(r"@([0-9]{1,19}) ((?:[0-9a-f]{2})*)", line):
@@ -100,7 +111,11 @@ def _file(lines: list[str]) -> Evidence:
         elif match := re.fullmatch(r"allocated ([0-9]{1,19})", line):
             allocated = int(match[1])
         elif match := re.fullmatch(r"inside (gzip|xz|zstd)", line):
-            inside, ranges = match[1], {}
+            inside, packed, ranges = match[1], Sparse(ranges, size), {}
+        elif line == "listed" or line.startswith("listed "):
+            listed = line[7:]
+        elif line.startswith("complaint "):
+            complaint = line[10:]
         elif line in _CLOSED:
             closed = _CLOSED[line]
         elif line == "being written":
@@ -112,4 +127,4 @@ def _file(lines: list[str]) -> Evidence:
         else:
             raise Unreadable(f"the evidence has a line that is none of its kinds: {line[:60]!r}")
     source = Sparse(ranges, LONGEST_STREAM if inside else size, allocated)
-    return Evidence(lines[0][5:], size, mtime, source, closed, busy, inside, given, tuple(banners))
+    return Evidence(lines[0][5:], size, mtime, source, closed, busy, inside, packed, listed, complaint, given, tuple(banners))

@@ -9,11 +9,21 @@
 #     @0 4b44554d5020202006000000…
 #     @4096 0000100001000000…
 
+# ev_undone: what $ev_inside makes of $ev_file, in 68 MiB of memory: `xz -9` takes 65 of them, and a file may ask for 4 GiB.
+# gzip takes some kilobytes, and busybox's xz has a limit of its own, of 64 MiB.
+ev_undone() {
+    case $ev_inside in
+    xz) XZ_DEFAULTS='--threads=1 --memlimit-decompress=68MiB' xz -dc <"$ev_file" ;;
+    zstd) zstd -dc -M68MB <"$ev_file" ;;
+    *) "$ev_inside" -dc <"$ev_file" ;;
+    esac
+}
+
 # ev_words OFFSET LENGTH: the bytes there, as hexadecimal words. od seeks, except in what $ev_inside decompresses. For
 # $(ev_words …) alone: it ends the process that it runs in.
 ev_words() {
     if [ -n "$ev_inside" ]; then
-        "$ev_inside" -dc <"$ev_file" 2>/dev/null | od -An -v -tx1 -j "$1" -N "$2" 2>/dev/null
+        ev_undone 2>/dev/null | od -An -v -tx1 -j "$1" -N "$2" 2>/dev/null
     else
         exec od -An -v -tx1 -j "$1" -N "$2" <"$ev_file" 2>/dev/null
     fi
@@ -562,15 +572,35 @@ ev_record() {
     [ "$ev_rec_size" -le 1099511627776 ] || ev_rec_size=-1
 }
 
-# ev_compressed NAME: a compressed vmlinux, of which only the front can be had: its ELF header and its notes.
+# ev_banners: of the bytes of a vmlinux the words in which it names its build, by lines. .rodata, where they are, comes right
+# after .text; a modern kernel has two, of which the first is not whole.
+ev_banners() {
+    head -c 67108864 | grep -aoE -m 2 'Linux version [0-9][ -~]{8,400}' | head -n 2 | sed 's/^/banner /'
+}
+
+# ev_compressed NAME: a compressed vmlinux, of which only the front can be had: its ELF header, its notes and its banners.
 ev_compressed() {
     command -v "$1" >/dev/null 2>&1 || return 0
+    ev_put $((ev_size > 640 ? ev_size - 16 : 0)) 16
     ev_inside=$1
     ev_size=268435456 # no further than this
     printf 'inside %s\n' "$1"
     ev_put 0 640
+    if [ -z "$ev_raw" ]; then
+        ev_said=$(ev_undone 2>&1 >/dev/null | head -n 2 | tr '\n' ' ')
+        printf 'complaint %s\n' "${ev_said:-it is empty}"
+        return 0
+    fi
     ev_hex 0 4
     [ "$ev_raw" = 7f454c46 ] && ev_elf_header 0 || return 0
+    if [ "$1" = zstd ]; then # it goes from block to block, and undoes none
+        if ev_said=$(zstd -lq -- "$ev_file" 2>&1 >/dev/null); then
+            echo listed
+        else
+            printf 'listed %s\n' "$(printf '%s\n' "${ev_said:-it does not say why}" | head -n 1)"
+        fi
+    fi
+    ev_undone 2>/dev/null | ev_banners
     [ "$ev_phoff" -eq "$ev_head" ] && [ "$ev_phnum" -le 10 ] || return 0 # then they are in what was just printed
     ev_index=0
     while [ "$ev_index" -lt "$ev_phnum" ]; do
@@ -595,8 +625,7 @@ ev_vmlinux() {
     esac
     [ -z "$ev_inside" ] || return 0
     [ "$ev_raw" = 7f454c46 ] && ev_elf_header 0 || return 0
-    # .rodata, where the banner is, comes right after .text; a modern kernel has two, of which the first is not whole.
-    head -c 67108864 "$ev_file" 2>/dev/null | grep -aoE -m 2 'Linux version [0-9][ -~]{8,400}' | head -n 2 | sed 's/^/banner /'
+    ev_banners <"$ev_file"
     if [ "$ev_phnum" -gt 0 ] && [ "$ev_phnum" -le 64 ]; then
         ev_put "$ev_phoff" $((ev_phdr * ev_phnum))
         ev_segment_notes 64 474e55

@@ -1,4 +1,8 @@
-"""Compressed files, read from their front: `dump | gzip`, vmlinux.xz, vmlinux.zst."""
+"""Compressed files: which they are, and the first bytes of what is inside: `dump | gzip`, vmcore.xz, vmcore.zst.
+
+A vmlinux has its notes too far inside for that: the system's own programs undo it (kdump/vmcore_evidence.sh), in a process
+of their own and in bounded memory.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,9 @@ from typing import Any
 from kdump.bytesource import ByteSource
 from kdump.parsers.unreadable import Unreadable
 
-LONGEST_STREAM = 256 << 20
-"""Decompressed bytes that are passed over in search of something, at most."""
-MOST_MEMORY = 66 << 20
-"""What a decompressor may take, in bytes: `xz -9`, as SUSE compresses vmlinux (kernel-source, rpm/compress-vmlinux.sh), has a
-window of 64 MiB. A file may claim one of 4 GiB."""
+MOST_MEMORY = 10 << 20
+"""What undoing it may take, in bytes: `xz -6`, its default, and `zstd -19` have a window of 8 MiB. A file may claim one
+of 4 GiB."""
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\0": "xz",
@@ -34,47 +36,26 @@ def cut_short(source: ByteSource, compression: str) -> bool:
     return compression == "xz" and source.read_at(max(0, source.size - 16), 16).rstrip(b"\0")[-2:] != b"YZ"
 
 
-class Front:
-    """The decompressed bytes of a file, read forwards only: the first 4 KiB and what follows the last read are kept."""
-
-    def __init__(self, source: ByteSource, compression: str) -> None:
-        self._stream = _decompressed(source, compression)
-        self._compression = compression
-        self._head = b""
-        self._window = b""
-        self._window_start = 0
-        self.size = LONGEST_STREAM
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        if length > 1 << 20:
-            raise Unreadable("it asks for too much of a compressed file at once")
-        if offset + length <= len(self._head):
-            return self._head[offset : offset + length]
-        while (missing := offset + length - self._window_start - len(self._window)) > 0:
-            try:
-                data = self._stream.read(min(missing, 1 << 20))
-            except Unreadable:
-                raise
-            except Exception as error:  # every library has its own error for damaged data
-                if isinstance(error, MemoryError) or "memory" in str(error).lower():
-                    raise Unreadable(
-                        f"it is compressed with {self._compression}, and takes too much memory to undo: decompress it first"
-                    ) from error
-                raise Unreadable(f"its {self._compression} data are damaged: {error}") from error
-            if not data:
-                break
-            if len(self._head) < 4096:
-                self._head += data[: 4096 - len(self._head)]
-            self._window += data
-            drop = min(offset - self._window_start, len(self._window)) - (64 << 10)
-            if drop > 0:
-                self._window = self._window[drop:]
-                self._window_start += drop
-            if self._window_start > self.size:
-                raise Unreadable("its notes lie too deep inside a compressed file: decompress it first")
-        if offset < self._window_start:
-            raise Unreadable(f"it is compressed with {self._compression} and is read forwards only")
-        return self._window[offset - self._window_start :][:length]
+def front(source: ByteSource, compression: str, length: int) -> bytes:
+    """The first bytes of what is inside; fewer only where there are no more. Raises `Unreadable`."""
+    stream = _decompressed(source, compression)
+    data = bytearray()
+    while len(data) < length:
+        try:
+            more = stream.read(min(length - len(data), 64 << 10))
+        except Unreadable:
+            raise
+        except Exception as error:  # every library has its own error for damaged data
+            if isinstance(error, MemoryError) or "memory" in str(error).lower():
+                raise Unreadable(
+                    f"it is compressed with {compression} and takes more than {MOST_MEMORY >> 20} MiB of memory to undo: "
+                    "decompress it first"
+                ) from error
+            raise Unreadable(f"its {compression} data are damaged: {error}") from error
+        if not more:
+            break
+        data += more
+    return bytes(data)
 
 
 class _Raw(io.RawIOBase):
@@ -137,4 +118,4 @@ def _decompressed(source: ByteSource, compression: str) -> Any:
         import zstandard
     except ImportError as error:
         raise Unreadable("it is compressed with zstd: install the Python package zstandard, or decompress it first") from error
-    return zstandard.ZstdDecompressor(max_window_size=64 << 20).stream_reader(raw, read_size=64 << 10)
+    return zstandard.ZstdDecompressor(max_window_size=8 << 20).stream_reader(raw, read_size=64 << 10)

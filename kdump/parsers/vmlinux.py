@@ -5,13 +5,13 @@ separate `.debug` file whose program headers point nowhere (gABI; `objcopy --onl
 section .debug_info (or .zdebug_info). A modern kernel's .rodata holds two banners, a weak early one without build
 number first, so all are listed.
 
-A compressed vmlinux can only be read from its front: its notes are, its section headers (at the very end) are not, so
-whether it has DWARF stays unknown.
+A compressed vmlinux is known by the front of what is inside: its notes are there, its section headers (at the very end) are
+not, so whether it has DWARF stays unknown. Whether its end is there at all tells the compressed file's own end: an .xz
+footer (The .xz File Format, 2.1.2), the size in a gzip trailer (RFC 1952, ISIZE), `zstd -l`, which goes from block to block.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 import struct
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from kdump.bytesource import ByteSource, NotRecorded
 from kdump.parsers import elf_core
-from kdump.parsers.compressed import Front, compression_of, cut_short
+from kdump.parsers.compressed import compression_of, cut_short
 from kdump.parsers.elf_notes import NT_GNU_BUILD_ID, walk
 from kdump.parsers.reading import LARGEST_READ, exactly
 from kdump.parsers.unreadable import EndsEarly, Unreadable
@@ -28,6 +28,8 @@ SHT_PROGBITS, SHT_NOTE, SHT_NOBITS = 1, 7, 8
 MOST_SECTIONS = 1024
 """Section headers read (64 KiB); a vmlinux has about 80."""
 LONGEST_BANNER_SCAN = 64 << 20
+LONGEST_SUPPLEMENT = 64 << 10
+"""Bytes that may follow the section headers, such as a signature (Linux scripts/sign-file.c)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Vmlinux:
     compression: str | None = None
     banners: tuple[str, ...] = ()
     """Every `Linux version …` line found; empty also where they were not looked for."""
+    end_seen: bool = True
+    """Whether its end is known to be there; never False for a file that is not compressed."""
 
 
 def read(source: ByteSource, *, banners: bool = False) -> Vmlinux:
@@ -46,10 +50,7 @@ def read(source: ByteSource, *, banners: bool = False) -> Vmlinux:
     head = source.read_at(0, 640)
     compression = compression_of(head)
     if compression is not None:
-        with contextlib.suppress(NotRecorded):
-            if cut_short(source, compression):
-                raise Unreadable("it is cut short: its xz stream has no footer")
-        return read_front(Front(source, compression), compression)
+        raise Unreadable(f"it is compressed with {compression}, which could not be undone there: decompress it first")
     if not head.startswith(elf_core.MAGIC):
         raise Unreadable(not_a_vmlinux(head))
     header = _elf(source)
@@ -153,19 +154,46 @@ def _banners(source: ByteSource, sections: list[tuple[str, int, int, int]]) -> I
             keep = chunk[-1100:]
 
 
-def read_front(front: ByteSource, compression: str) -> Vmlinux:
-    """A compressed vmlinux from the front of what it decompresses to. Raises `Unreadable`."""
+def read_front(front: ByteSource, compression: str, packed: ByteSource, listed: str | None) -> Vmlinux:
+    """A compressed vmlinux from the front of what is inside. Raises `Unreadable`.
+
+    ``packed``: the compressed file; ``listed``: what `zstd -l` complains of, empty where it does not, None where it was not
+    asked.
+    """
     head = front.read_at(0, 640)
     if not head.startswith(elf_core.MAGIC):
         raise Unreadable(not_a_vmlinux(head))
     header = _elf(front)
     if not 0 < header.phnum <= 64:
         raise Unreadable(f"it is compressed with {compression} and has no program headers: decompress it first")
+    end_seen = _end_seen(packed, compression, listed, header)
     build_id: str | None = None
     for segment in sorted(elf_core.segments(front, header, 0, header.phnum), key=lambda one: one.offset):
         if segment.type == elf_core.PT_NOTE and not build_id:
             build_id = _note(front, segment.offset, segment.filesz, header.order)
-    return Vmlinux(header.machine, build_id, None, compression)
+    return Vmlinux(header.machine, build_id, None, compression, end_seen=end_seen)
+
+
+def _end_seen(packed: ByteSource, compression: str, listed: str | None, header: elf_core.ElfHeader) -> bool:
+    """Whether the end of a compressed file is known to be there. Raises `Unreadable` where it is not there."""
+    if compression == "zstd":
+        if listed:
+            raise Unreadable(f"zstd does not find its end: {listed}")
+        return listed is not None
+    try:
+        if compression == "xz":
+            if cut_short(packed, compression):
+                raise Unreadable("it is cut short: its xz stream has no footer")
+            return True
+        inside = int.from_bytes(packed.read_at(max(0, packed.size - 4), 4), "little")
+    except NotRecorded:
+        return False
+    promised = header.shoff + header.shentsize * header.shnum
+    if not header.shoff or compression != "gzip":
+        return False
+    if (inside - promised) % (1 << 32) > LONGEST_SUPPLEMENT:
+        raise Unreadable("it is cut short, or more than one gzip stream: its last bytes are not the size of what is inside")
+    return True
 
 
 def is_of(path: str, release: str) -> bool:

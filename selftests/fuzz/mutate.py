@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import random
 import struct
 
-from kdump.bytesource import CountingSource, Memory, Sparse
+from kdump.bytesource import ByteSource, CountingSource, Memory, Sparse
 from kdump.parsers import vmlinux
 from kdump.parsers.dump import Dump, State
 from kdump.parsers.unreadable import Unreadable
 from kdump.vmcore import judge, match
-from selftests.unit.test_vmcore_vmlinux import image
+from selftests.unit.test_vmcore_vmlinux import image, with_window, with_zstd_window
 from selftests.vmcore.writer import Plan, elf_writes, flat, kdump, kdump_writes, notes, plain, split_plans
 
 SMALL = Plan(pages=(3, 7, 12), zeros=(5,), max_mapnr=64)
@@ -27,6 +28,10 @@ SEEDS = (
     plain(elf_writes(((0, 50), (4096, 0)), wide=False, machine=3)),
     flat(elf_writes(((0, 500),))),
     gzip.compress(flat(kdump_writes(SMALL))),
+    lzma.compress(flat(kdump_writes(SMALL))),
+    with_window(lzma.compress(kdump(SMALL)), 40),
+    with_zstd_window(kdump(SMALL), 23),
+    with_zstd_window(kdump(SMALL), 31),
     image()[:400] + image()[70_000:],
     image(notes_in="sections"),
 )
@@ -74,12 +79,18 @@ def check(data: bytes) -> Dump:
     holes = judge(Sparse({0: data[:600], max(len(data) - 64, 0): data[-64:]}, len(data)))
     assert holes.complete.state in (dump.complete.state, State.CANNOT_TELL, State.INCOMPLETE)
     source = CountingSource(Memory(data))
-    try:
-        found = vmlinux.read(source, banners=True)
-    except Unreadable as unreadable:
-        assert unreadable.reason
-    else:
-        match(dump, found)
+    for read in (vmlinux.read, _read_packed):
+        try:
+            found = read(source, banners=True)
+        except Unreadable as unreadable:
+            assert unreadable.reason
+        else:
+            match(dump, found)
     assert source.requests <= MOST_REQUESTS, f"{source.requests} requests"
     assert source.bytes <= MOST_BYTES, f"{source.bytes} bytes"
     return dump
+
+
+def _read_packed(source: ByteSource, *, banners: bool) -> vmlinux.Vmlinux:
+    """These bytes, as if they were what is inside a compressed vmlinux, and that file itself."""
+    return vmlinux.read_front(source, "gzip", source, None)

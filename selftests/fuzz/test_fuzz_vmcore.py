@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import random
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdump.bytesource import Memory
+from kdump.parsers import compressed
 from kdump.parsers.dump import State
 from kdump.parsers.kdump_compressed import read_header
 from kdump.vmcore import judge
 from selftests.fuzz.mutate import SEEDS, SMALL, check, mutate
+from selftests.unit.test_vmcore_vmlinux import with_window, with_zstd_window
 from selftests.vmcore.writer import Plan, kdump
 
 EXAMPLES = int(os.environ.get("KDUMP_FUZZ_EXAMPLES", "300"))
@@ -22,8 +27,9 @@ WHOLE = [seed for seed in SEEDS if judge(Memory(seed)).complete.state is State.C
 TABLES = [kdump(plan) for plan in (Plan(), SMALL, Plan(zeros=range(901, 1000)), Plan(compression=0, level=0))]
 """So small that every descriptor is among the samples."""
 MOST_MEMORY = 8 << 20
-"""Bytes at the worst moment: two MiB of the end of a flattened file, cut in two. What a decompressor takes is not in it, see
-kdump/parsers/compressed.py."""
+"""Bytes at the worst moment: two MiB of the end of a flattened file, cut in two."""
+MOST_OF_PACKED = compressed.MOST_MEMORY + (2 << 20)
+"""The same of a compressed file: the decompressor, and the first MiB of what is inside."""
 
 
 @pytest.mark.hostility(30)
@@ -67,6 +73,28 @@ def test_memory_is_bounded():
                 tracemalloc.reset_peak()
                 before = tracemalloc.get_traced_memory()[0]
                 check(data)
-                assert tracemalloc.get_traced_memory()[1] - before < MOST_MEMORY
+                most = MOST_OF_PACKED if compressed.compression_of(data) else MOST_MEMORY
+                assert tracemalloc.get_traced_memory()[1] - before < most
     finally:
         tracemalloc.stop()
+
+
+def resident(field: str) -> int:
+    """Bytes of this process, by /proc/self/status (proc(5)): VmRSS now, VmHWM at the worst moment."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{field}:"))
+    return int(line.split()[1]) << 10
+
+
+def test_memory_that_libraries_take_is_bounded_too():
+    """What Python does not count: decompressors. A dump of some megabytes in a file of each kind, and of each window."""
+    dump = kdump(Plan(pages=range(3, 900), zeros=(), compression=0))
+    packed = lzma.compress(dump)
+    files = [gzip.compress(dump), packed, lzma.compress(dump, preset=9), with_window(packed, 36), with_window(packed, 40)]
+    files += [with_zstd_window(dump, window) for window in (21, 23, 27, 31)]
+    for data in files:
+        judge(Memory(data))  # what is loaded once is no part of it
+    for data in files:
+        Path("/proc/self/clear_refs").write_text("5")
+        before = resident("VmRSS")
+        judge(Memory(data))
+        assert resident("VmHWM") - before < MOST_OF_PACKED

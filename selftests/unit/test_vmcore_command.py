@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -40,6 +41,13 @@ def test_damaged(write, capsys):
 
 def test_not_matching(write):
     assert main([write("dump", kdump()), f"--vmlinux={write('vmlinux', image(build_id='11' * 20))}"]) == 1
+
+
+def test_compressed_vmlinux(write, capsys):
+    packed = lzma.compress(image())
+    assert main([write("dump", kdump()), "--vmlinux", write("vmlinux.xz", packed)]) == 0
+    assert main([write("dump", kdump()), "--vmlinux", write("vmlinux.xz", packed[:-1])]) == 2
+    assert "cannot tell: it is cut short" in capsys.readouterr().out
 
 
 def test_cannot_tell(write, capsys):

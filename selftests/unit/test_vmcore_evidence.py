@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import random
+import re
 import shutil
 import struct
 import subprocess
@@ -11,16 +13,28 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from kdump import vmcore_evidence
 from kdump.bytesource import Memory
 from kdump.parsers import vmlinux
 from kdump.parsers.dump import State
 from kdump.parsers.unreadable import Unreadable
-from kdump.vmcore import judge
+from kdump.parsers.vmlinux import Vmlinux
+from kdump.vmcore import judge, match
 from selftests.unit.test_vmcore_judge import COMPLETE, CUT
-from selftests.unit.test_vmcore_vmlinux import image
-from selftests.vmcore.writer import Plan, elf_writes, flat, kdump, kdump_writes, plain, split_plans, with_incomplete_flag
+from selftests.unit.test_vmcore_vmlinux import image, with_window, with_zstd_window
+from selftests.vmcore.writer import (
+    BUILD_ID,
+    Plan,
+    elf_writes,
+    flat,
+    kdump,
+    kdump_writes,
+    plain,
+    split_plans,
+    with_incomplete_flag,
+)
 
 SCRIPT = Path(vmcore_evidence.__file__).with_suffix(".sh")
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
@@ -86,14 +100,75 @@ def test_vmlinux(tmp_path, shell):
         assert evidence.vmlinux() == vmlinux.read(Memory(data), banners=True)
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize(("compress", "name"), [(gzip.compress, "gzip"), (lzma.compress, "xz")])
-def test_compressed_vmlinux(tmp_path, shell, compress, name):
+COMPRESS = {"gzip": gzip.compress, "xz": lzma.compress, "zstd": lambda data: zstandard.ZstdCompressor().compress(data)}
+
+
+def told(tmp_path: Path, data: bytes, shell: str = "dash") -> Vmlinux:
+    """What the shell tells of a vmlinux of these bytes. Raises `Unreadable`."""
     file = tmp_path / "vmlinux"
-    file.write_bytes(compress(image()))
+    file.write_bytes(data)
     (evidence,) = vmcore_evidence.parse(run(shell, "vmlinux_evidence", file))
-    assert evidence.inside == name
-    assert evidence.vmlinux() == vmlinux.read(Memory(file.read_bytes()))
+    return evidence.vmlinux()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("name", COMPRESS)
+def test_compressed_vmlinux(tmp_path, shell, name):
+    plain = vmlinux.read(Memory(image()), banners=True)
+    found = told(tmp_path, COMPRESS[name](image()), shell)
+    assert found == replace(plain, compression=name, has_dwarf=None)
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+def test_a_compressed_vmlinux_that_was_cut_short_matches_nothing(tmp_path, name):
+    data = COMPRESS[name](image() + random.Random(7).randbytes(60_000))
+    for cut in (len(data) // 2, len(data) - 2000, len(data) - 9, len(data) - 1):
+        with pytest.raises(Unreadable, match=r"cut short|does not find its end|does not undo it"):
+            told(tmp_path, data[:cut])
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+def test_a_compressed_vmlinux_whose_end_was_not_seen(tmp_path, name):
+    """As in a transcript that was taken before the end was looked at, and where zstd cannot list."""
+    file = tmp_path / "vmlinux"
+    file.write_bytes(COMPRESS[name](image() + random.Random(7).randbytes(9000)))
+    text = re.sub(r"(?m)^(@[1-9]\d* .*\n(?=inside)|listed\n)", "", run("dash", "vmlinux_evidence", file))
+    (evidence,) = vmcore_evidence.parse(text)
+    found = evidence.vmlinux()
+    assert not found.end_seen
+    judged = match(judge(Memory(kdump())), found)
+    assert judged.matches is True and "only the beginning" in judged.reason
+
+
+def test_a_signature_behind_a_compressed_vmlinux_is_no_loss(tmp_path):
+    assert told(tmp_path, gzip.compress(image() + b"~Module signature appended~")).end_seen
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_memory_that_a_compressed_vmlinux_may_take(tmp_path, shell):
+    packed = lzma.compress(image())
+    assert told(tmp_path, with_window(packed, 28), shell).build_id == BUILD_ID  # 64 MiB, xz -9
+    for hostile in (with_window(packed, 40), with_zstd_window(image(), 31)):  # 4 GiB, 2 GiB
+        with pytest.raises(Unreadable, match=r"in 68 MiB of memory: .*[Mm]emory"):
+            told(tmp_path, hostile, shell)
+
+
+def test_streams_one_after_the_other(tmp_path):
+    data = image()
+    assert told(tmp_path, lzma.compress(data[:9000]) + bytes(8) + lzma.compress(data[9000:])).build_id == BUILD_ID
+
+
+def test_compressed_and_damaged(tmp_path):
+    with pytest.raises(Unreadable, match="does not undo it"):
+        told(tmp_path, b"\x1f\x8b" + bytes(range(250)) * 4)
+
+
+def test_no_program_to_undo_it(tmp_path, monkeypatch):
+    for name in ("od", "sed", "grep", "head", "ls", "stat", "date", "dash", "id"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unreadable, match="compressed with xz, which could not be undone"):
+        told(tmp_path, lzma.compress(image()))
 
 
 def test_nothing_is_printed_of_what_is_no_file(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import random
 import struct
 import zlib
 
@@ -79,26 +78,6 @@ def test_every_banner_is_found():
     assert vmlinux.read(Memory(image()), banners=True).banners == (WEAK_BANNER, BANNER)
 
 
-@pytest.mark.parametrize(
-    ("compress", "name"),
-    [(gzip.compress, "gzip"), (lzma.compress, "xz"), (lambda data: zstandard.ZstdCompressor().compress(data), "zstd")],
-)
-def test_compressed(compress, name):
-    found = vmlinux.read(Memory(compress(image())))
-    assert (found.build_id, found.compression, found.has_dwarf) == (BUILD_ID, name, None)
-
-
-def test_compressed_and_damaged():
-    with pytest.raises(Unreadable, match="damaged"):
-        vmlinux.read(Memory(b"\x1f\x8b" + bytes(range(250)) * 4))
-
-
-def test_an_xz_file_that_was_cut_short_behind_its_notes():
-    data = lzma.compress(image() + random.Random(7).randbytes(4 << 20))
-    with pytest.raises(Unreadable, match="cut short"):
-        vmlinux.read(Memory(data[: len(data) // 2]))
-
-
 def with_window(data: bytes, exponent: int) -> bytes:
     """An .xz file whose header claims another window (The .xz File Format, 5.3.1: 2 << exponent / 2 + 11)."""
     header = bytearray(data[12 : 12 + (data[12] + 1) * 4 - 4])
@@ -106,18 +85,19 @@ def with_window(data: bytes, exponent: int) -> bytes:
     return data[:12] + bytes(header) + struct.pack("<I", zlib.crc32(header)) + data[12 + len(header) + 4 :]
 
 
-def test_memory_that_a_compressed_file_may_take():
-    data = lzma.compress(image())
-    assert vmlinux.read(Memory(with_window(data, 28))).build_id == BUILD_ID  # 64 MiB, xz -9
-    with pytest.raises(Unreadable, match="memory"):
-        vmlinux.read(Memory(with_window(data, 40)))  # 4 GiB
-    dump = judge(Memory(with_window(lzma.compress(kdump()), 40)))
-    assert dump.complete.state is State.CANNOT_TELL
+def with_zstd_window(data: bytes, exponent: int) -> bytes:
+    """These bytes in a .zst file that claims this window (RFC 8878, 3.1.1.1.2: 2 ** exponent)."""
+    frame = bytearray(zstandard.ZstdCompressor(write_content_size=False).compress(data))
+    frame[5] = exponent - 10 << 3
+    return bytes(frame)
 
 
-def test_streams_one_after_the_other():
-    data = image()
-    assert vmlinux.read(Memory(lzma.compress(data[:9000]) + bytes(8) + lzma.compress(data[9000:]))).build_id == BUILD_ID
+def test_memory_that_a_compressed_dump_may_take():
+    dump = lzma.compress(kdump())
+    assert judge(Memory(dump)).release == RELEASE
+    for hostile in (with_window(dump, 28), with_window(dump, 40), with_zstd_window(kdump(), 31)):
+        found = judge(Memory(hostile))
+        assert found.complete.state is State.CANNOT_TELL
 
 
 @pytest.mark.parametrize(
@@ -125,7 +105,7 @@ def test_streams_one_after_the_other():
     [
         (bytes(0x202) + b"HdrS" + bytes(100), "vmlinuz"),
         (b"MZ" + bytes(54) + b"ARM\x64" + bytes(100), "vmlinuz"),
-        (gzip.compress(b"MZ" + bytes(54) + b"ARM\x64" + bytes(100)), "vmlinuz"),
+        (gzip.compress(image()), "could not be undone"),
         (b"MZ\0\0zimg" + bytes(100), "vmlinuz"),
         (b"", "empty"),
         (b"#!/bin/sh\n", "not an ELF"),
