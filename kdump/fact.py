@@ -28,6 +28,7 @@ KERNEL = "{kernel}"
 REMEMBERED = 16384  # characters of a reading whose value is kept for the next host that says the same
 TIMED_OUT = (124, 137)  # coreutils' timeout(1): 124 after TERM, 128+9 after KILL
 _UNSET: Any = object()
+_NO_SENSE = (ValueError, LookupError, OverflowError)  # what a function over a host's words raises where they are garbage
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Fact(Generic[T]):
                 raise CouldNotDetermine(f"{self.name}: needs root: {_how_to_be_root(transcript)}")
             try:
                 return _parsed(self.parse, reading.text) if len(reading.text) <= REMEMBERED else self.parse(reading.text)
-            except (ValueError, LookupError, OverflowError) as error:
+            except _NO_SENSE as error:
                 raise CouldNotDetermine(f"{self.name}: cannot parse the output of `{self.command}`: {error}") from error
         return self._without_output(reading, transcript)
 
@@ -212,12 +213,14 @@ class Knowledge:
     def _compute(self, entry: Fact[Any] | Derived[Any]) -> Any:
         if isinstance(entry, Fact):
             return entry.for_kernel(self.kernel).of(self.transcript)
-        return entry.function(
-            *(
-                self.maybe(argument.removeprefix(MAYBE)) if argument.startswith(MAYBE) else self.get(argument)
-                for argument in entry.arguments
-            )
-        )
+        arguments = [
+            self.maybe(argument.removeprefix(MAYBE)) if argument.startswith(MAYBE) else self.get(argument)
+            for argument in entry.arguments
+        ]
+        try:
+            return entry.function(*arguments)
+        except _NO_SENSE as error:
+            raise CouldNotDetermine(f"{entry.name}: what the host said of it makes no sense: {error}") from error
 
 
 def facts_behind(names: Collection[str]) -> Iterator[Fact[Any]]:

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .connection.errors import printable
+
 # A name of the DNS, or an alias of ssh_config; never something that ssh(1) takes for an option.
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,252}")
+_SHOWN = 255  # characters of an entry that is refused
 _BY_ADDRESS = ("", "ssh", "paramiko", "safe-ssh")
 # What testinfra 10.2.2 takes from a URL (testinfra/backend/__init__.py, parse_hostspec); it drops everything else unsaid.
 _OF_SSH = {"sudo", "sudo_user", "timeout", "controlpersist", "ssh_config", "ssh_identity_file"}
@@ -34,7 +37,8 @@ class Spec:
 
     def bad(self, why: str) -> BadHosts:
         """The refusal of this entry. It shows the entry: not for one that holds a password."""
-        return BadHosts(f"{self.origin}: {self.text!r} {why}")
+        shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
+        return BadHosts(f"{self.origin}: {shown!r} {why}")
 
 
 def specs(option: str, folder: Path) -> list[Spec]:
@@ -90,6 +94,8 @@ def check(spec: Spec, connection: str | None = None) -> None:
     Raises :class:`BadHosts`.
     """
     scheme = spec.scheme or connection or ""
+    if scheme != "ansible" and "," in spec.text:
+        raise spec.bad("holds a comma: write one host a line")
     if scheme != "ansible" and scheme not in _BY_ADDRESS:
         return
     rest = spec.text.partition("://")[2] if spec.scheme else spec.text
@@ -107,8 +113,9 @@ def check(spec: Spec, connection: str | None = None) -> None:
     if at and not user:
         raise spec.bad("names no user before the @")
     host, port = split_port(place)
-    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise spec.bad(f"has a port that is not a number from 1 to 65535 ({port or 'empty'}){_brackets(place)}")
+    if port is not None and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536):
+        shown = printable(port, 20) or "empty"
+        raise spec.bad(f"has a port that is not a number from 1 to 65535 ({shown}){_brackets(place)}")
     why = bad_address(host)
     if why:
         raise spec.bad(why)
@@ -147,7 +154,7 @@ def bad_address(host: str) -> str:
         try:
             ipaddress.IPv6Address(inside)
         except ValueError:
-            return f"has an IPv6 address that does not exist ({inside})"
+            return f"has an IPv6 address that does not exist ({inside[:_SHOWN]})"
         return ""
     if not host:
         return "names no host"
@@ -155,7 +162,7 @@ def bad_address(host: str) -> str:
         try:
             ipaddress.IPv4Address(host)
         except ValueError:
-            return f"has an IPv4 address that does not exist ({host})"
+            return f"has an IPv4 address that does not exist ({host[:_SHOWN]})"
     if not _HOST.fullmatch(host):
         return "is not a host name: letters, digits and . _ + - are"
     return ""

@@ -78,8 +78,9 @@ def targets(host_specs: Iterable[Spec], limit: str | None = None, **options: Any
     found: dict[str, Target] = {}
     origins: dict[str, Spec] = {}
     memberships: dict[int, dict[str, list[str]]] = {}
-    for spec in given:
+    for spec in given:  # all of them, before the first backend costs anything
         check(spec, options.get("connection"))
+    for spec in given:
         for backend in _backends(spec, limit, options):
             name = _display_name(spec, backend)
             if isinstance(backend, RecordingBackend) and name in found:  # two folders with files of the same name

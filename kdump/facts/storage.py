@@ -121,7 +121,8 @@ class Storage:
                 name, module = rest.rsplit(" ", 1)
                 drivers[name] = None if module == "-" else module
             elif kind == "layer":
-                layers.append(Layer(*rest.split(" ")))
+                name, identifier, *mapper = rest.split(" ")
+                layers.append(Layer(name, identifier, " ".join(mapper)))
             elif kind == "bus":
                 buses.add(rest)
             elif kind in lines:

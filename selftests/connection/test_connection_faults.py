@@ -1,16 +1,20 @@
 """Servers that misbehave: which word the user gets, in which phase, how soon, and how often the server was asked."""
 
+import os
 import resource
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import misbehaving
 import pytest
 from ssh_client import Client
 
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase, execute
+from selftests.hostility.strictness import slack
 
-#: What a busy machine may add to a figure below, in seconds.
-SLACK = 2.0
+SLACK = slack(2.0)
 #: fault → kind, phase, at most so many seconds (deadlines here: connect 1 s, command 1 s), executions.
 FAULTS = [
     ("refused", Kind.REFUSED, Phase.TCP, 0.5, 0),
@@ -67,6 +71,44 @@ def test_fault_is_named_in_time_and_never_repeated(
             assert server.connections == connections
         assert server.connections <= REDIALLED.get(fault, 1)
         assert server.attempts <= 1
+
+
+FLOODED = """
+import resource, sys
+from pathlib import Path
+from ssh_client import Client
+from kdump import connection
+
+connection.register()
+client = Client(Path(sys.argv[1]), Path(sys.argv[2]))
+client.configure(sys.argv[3] + sys.argv[4], connect_timeout=10.0)
+before = 0
+for line in sys.argv[3:]:
+    backend = client.backend("root@127.0.0.1:" + line.split()[0].rpartition(":")[2])
+    try:
+        connection.execute(backend, "echo hi", deadline=30.0, cap=4 << 20)
+    except connection.ConnectionProblem as problem:
+        print(problem.kind.name)
+    backend.close()
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(after - before)
+    before = after
+"""
+
+
+@pytest.mark.hostility(9)
+@pytest.mark.parametrize("fault", ["floods stdout", "floods stderr"])
+def test_a_flood_costs_little_memory(tmp_path: Path, user_key: Path, measured, fault: str) -> None:
+    """One line of 300 MB, or 5 MB of errors, after a host that answers as it should; in a process of its own."""
+    with misbehaving.elsewhere("") as healthy, misbehaving.elsewhere(fault) as flooding:
+        command = [sys.executable, "-c", FLOODED, str(tmp_path), str(user_key), healthy.known_hosts, flooding.known_hosts]
+        path = os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
+        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    _, kind, grown = done.stdout.split()
+    assert kind == "OUTPUT_CAPPED"
+    assert int(grown) < 16 * 1024  # KiB
+    measured("could not be asked (exec: output cut off at 4 MiB)", f"{int(grown) / 1024:.1f} MiB")
 
 
 @pytest.mark.hostility(7)

@@ -15,6 +15,7 @@ import sshd_bench as bench
 from ssh_client import Ask, Client
 
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase, execute
+from selftests.hostility.strictness import REAL, slack
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_through_a_bastion(bench_client: Client, sshd: bench.Sshd, bastion: benc
 
 @pytest.mark.hostility(13)
 def test_bastion_in_trouble_is_named_and_never_passed_by(
-    bench_client: Client, sshd: bench.Sshd, bastion: bench.Sshd, ask: Ask
+    bench_client: Client, sshd: bench.Sshd, bastion: bench.Sshd, ask: Ask, measured
 ) -> None:
     """Down, unknown, refusing: the sentence says which hop, every host gets it at once, and none is reached directly."""
     before = sshd.connections()
@@ -77,20 +78,26 @@ def test_bastion_in_trouble_is_named_and_never_passed_by(
             answer = ask(bench_client.backend("db"))
             assert isinstance(answer, ConnectionProblem) and answer.kind is kind, str(answer)
             assert words in str(answer)
-        assert time.monotonic() - started < 8.0 and time.process_time() - cpu < 1.0
+        assert time.monotonic() - started < 6.0 + slack(2.0)
+        assert time.process_time() - cpu < 0.05 * 10 + slack(0.5)  # of the usual connect deadline, for two hosts
+        measured(words, f"CPU {time.process_time() - cpu:.2f} s")
     assert sshd.connections() == before
     assert not unknown_target.exists()
 
 
 @pytest.mark.hostility(13)
-def test_bastion_silent(bench_client: Client, sshd: bench.Sshd, bastion: bench.Sshd, ask: Ask) -> None:
+def test_bastion_silent(bench_client: Client, sshd: bench.Sshd, bastion: bench.Sshd, ask: Ask, measured) -> None:
+    connect = 10.0 if REAL else 1.0
     with misbehaving.running("silent at kex") as server:
         config = two_hosts(sshd, bastion).replace(f"Port {bastion.port}", f"Port {server.port}")
-        bench_client.configure(sshd.known_hosts() + server.known_hosts, config, connect_timeout=1.0)
-        started = time.monotonic()
+        bench_client.configure(sshd.known_hosts() + server.known_hosts, config, connect_timeout=connect)
+        started, cpu = time.monotonic(), time.process_time()
         answers = [ask(bench_client.backend("db")) for _ in range(3)]
+        took, cpu = time.monotonic() - started, time.process_time() - cpu
         assert all(isinstance(answer, ConnectionProblem) and answer.kind is Kind.TIMED_OUT for answer in answers)
-        assert time.monotonic() - started < 2.5  # the hop's deadline is paid once
+        assert took < connect + 1 + slack(0.5)  # the hop's deadline is paid once
+        assert cpu < 0.05 * connect + slack(0.5)
+        measured(str(answers[0]), f"{took:.1f} s, CPU {cpu / took:.1%}")
         assert server.connections == 1
 
 

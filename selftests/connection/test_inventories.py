@@ -13,12 +13,12 @@ from testinfra.utils.ansible_runner import AnsibleRunner
 
 from kdump.connection import Executed
 from kdump.hosts import BadHosts, Spec, targets
+from selftests.hostility.strictness import slack
 
 pytestmark = pytest.mark.skipif(
     shutil.which("ansible", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") is None, reason="needs Ansible"
 )
-#: Seconds that a refusal may take, and what a busy machine may add.
-LIMIT, SLACK = 3.0, 12.0
+LIMIT = 3.0 + slack(12.0)  # s
 INI = """
 [web]
 web1 ansible_host=127.0.0.1 ansible_port=1
@@ -125,7 +125,7 @@ def test_what_cannot_be_used_is_refused_by_file_and_line(name: str, content: byt
     started = time.monotonic()
     with pytest.raises(BadHosts) as caught:
         names(f"./{name}" if content is None else str(Path(name).absolute()))
-    assert time.monotonic() - started < LIMIT + SLACK
+    assert time.monotonic() - started < LIMIT
     assert words in str(caught.value)
     assert "\n" not in str(caught.value) and "CommandResult" not in str(caught.value)
 

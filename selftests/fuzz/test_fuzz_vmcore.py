@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import os
 import random
 import tracemalloc
 from pathlib import Path
@@ -19,10 +18,11 @@ from kdump.parsers.dump import State
 from kdump.parsers.kdump_compressed import read_header
 from kdump.vmcore import judge
 from selftests.fuzz.mutate import SEEDS, SMALL, check, mutate
+from selftests.hostility.strictness import REAL
 from selftests.unit.test_vmcore_vmlinux import with_window, with_zstd_window
 from selftests.vmcore.writer import Plan, kdump
 
-EXAMPLES = int(os.environ.get("KDUMP_FUZZ_EXAMPLES", "300"))
+EXAMPLES = 10_000 if REAL else 300
 WHOLE = [seed for seed in SEEDS if judge(Memory(seed)).complete.state is State.COMPLETE]
 TABLES = [kdump(plan) for plan in (Plan(), SMALL, Plan(zeros=range(901, 1000)), Plan(compression=0, level=0))]
 """So small that every descriptor is among the samples."""

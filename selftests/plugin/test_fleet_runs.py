@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 
 from kdump.history.store import Store
 from kdump.transcript import Transcript
+from selftests.hostility.strictness import REAL
 from selftests.plugin.test_run import HOSTS, SUITE
 
 EXAMPLE = Path(__file__).parents[2] / "inventories" / "kubernetes-indexed-job.yml"
@@ -115,10 +117,10 @@ def test_what_changed_is_told(fleet):
 
 
 @pytest.mark.hostility(31)
-def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypatch):
+def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypatch, measured):
     monkeypatch.setenv("PROBE_TAKES", "0.05")
     history = fleet.path / "reports" / "history.sqlite"
-    for wanted in random.sample(range(11), 5):
+    for wanted in random.choices(range(11), k=50 if REAL else 5):
         command = [sys.executable, "-u", "-m", "pytest", "--hosts=@fleet", "--forks=1", "-v"]
         process = subprocess.Popen(command, cwd=fleet.path, stdout=subprocess.PIPE, text=True)
         acknowledged = set()
@@ -147,6 +149,7 @@ def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypa
     assert fleet("report", module="kdump.fleet")[0] == 1
     assert "INCOMPLETE" not in page(fleet)
     assert "h11" in page(fleet)
+    measured(re.search("INCOMPLETE: .*", text)[0], f"kill -9 at {50 if REAL else 5} moments, 0 finished hosts lost")
 
 
 def test_nothing_to_resume(fleet):
@@ -154,6 +157,19 @@ def test_nothing_to_resume(fleet):
     status, text = fleet("--resume")
     assert status == 4
     assert "no unfinished run" in text
+
+
+@pytest.mark.hostility(33)
+def test_two_runs_at_once_are_both_kept(fleet, monkeypatch):
+    monkeypatch.setenv("PROBE_TAKES", "0.1")
+    command = [sys.executable, "-m", "pytest", "--hosts=@fleet", "--forks=1"]
+    runs = [
+        subprocess.Popen([*command, f"--html=r{number}/x.html"], cwd=fleet.path, stdout=subprocess.PIPE, text=True)
+        for number in range(3)
+    ]
+    assert [run.communicate(timeout=120)[0].count("would not dump") for run in runs] == [1, 1, 1]
+    kept = Store(fleet.path / "reports" / "history.sqlite")
+    assert [(run.complete, len(run.expected), len(kept.finished(run.id))) for run in kept.runs()] == [(True, 12, 12)] * 3
 
 
 @pytest.mark.hostility(33)

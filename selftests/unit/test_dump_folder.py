@@ -132,6 +132,7 @@ def test_a_partial_dmesg_beside_a_complete_dump_is_no_damage(look, folder):
     assert look(folder)[0] is Verdict.ABSENT
 
 
+@pytest.mark.hostility(30)
 def test_what_is_no_file(look, folder):
     os.mkfifo(folder / "vmcore")
     (folder / "dump.d").mkdir()

@@ -7,6 +7,7 @@ import lzma
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,29 @@ def test_json(write, capsys):
     assert dump["crash_time"] == "2026-11-23T07:16:16+00:00"
 
 
+@pytest.mark.hostility(30)
+def test_a_terabyte_of_nothing_is_told_at_once(tmp_path, capsys):
+    """Sparse: a dump of some kilobytes, and then a hole."""
+    path = tmp_path / "vmcore"
+    path.write_bytes(b"\0")
+    os.truncate(path, 1 << 40)
+    began = time.process_time()
+    assert main([str(path)]) != 0
+    with path.open("r+b") as file:
+        file.write(kdump())
+    main([str(path)])
+    assert time.process_time() - began < 10
+    assert "1099511627776 bytes" in capsys.readouterr().out
+
+
+@pytest.mark.hostility(30)
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full"])
+def test_a_device_is_no_dump(tmp_path, device):
+    (tmp_path / "vmcore").symlink_to(device)
+    assert main([str(tmp_path / "vmcore")]) == 2
+
+
+@pytest.mark.hostility(30)
 def test_a_fifo_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "vmcore")
     assert main([str(tmp_path / "vmcore")]) == 2
