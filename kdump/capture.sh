@@ -287,7 +287,10 @@ list_segment() {
     printf '%s' "${listing%next *}"
     [ "$status" -eq 0 ] || return "$status"
     case $3 in
-    30373037*) next=$(($2 + ${listing##*next })) ;;
+    30373037*) # what lies behind it may be more than was read: the stream then ended early, which is no trouble here
+        length=${listing##*next }
+        next=$(($2 + ${length%%"$line_break"*}))
+        ;;
     *) case $listing in
         *"$line_break"more)
             length=${listing##*next }

@@ -87,8 +87,10 @@ FAT = cpio({"firmware.bin": b"\5" * 300_000})
         MICROCODE + lzma.compress(MAIN) + lzma.compress(FAT),
         gzip.compress(MAIN) + gzip.compress(FAT) + bytes(4096),
         gzip.compress(FAT) + gzip.compress(MAIN) + gzip.compress(FAT),
+        MAIN + gzip.compress(FAT, compresslevel=0),
+        MAIN + FAT,
     ],
-    ids=["two-gzip", "two-in-one", "two-xz", "padded", "three-gzip"],
+    ids=["two-gzip", "two-in-one", "two-xz", "padded", "three-gzip", "modules+gzip", "modules+plain"],
 )
 def test_what_is_appended_to_an_image_is_unpacked_as_well(tmp_path: Path, image: bytes) -> None:
     path = tmp_path / "initrd.img"
