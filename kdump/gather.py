@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from . import recording
 from .connection import execute
 from .connection.errors import ConnectionProblem, Kind
+from .connection.settings import current
 from .crew import Crew
 from .fact import NO_SUDO
 from .hosts import RecordingBackend, Target
@@ -62,6 +63,7 @@ class Gatherer:
         self._asked: dict[Target, Future[Transcript]] = {}
         self._answered: SimpleQueue[Target] = SimpleQueue()
         self._under_way: dict[Target, float] = {}
+        self._doing: dict[Target, tuple[str, float]] = {}  # what it was seen to do, and since when
         self._started = time.monotonic()
         #: hosts whose clock differs from this machine's, and by how many seconds
         self.clocks: dict[str, float] = {}
@@ -76,8 +78,13 @@ class Gatherer:
     def progress(self) -> Gathering:
         """How far it is."""
         now = time.monotonic()
-        under_way = dict(self._under_way).items()
-        waiting = [Waiting(target.name, now - since, getattr(target.backend, "doing", "")) for target, since in under_way]
+        waiting = []
+        for target, since in dict(self._under_way).items():
+            doing = getattr(target.backend, "doing", "")
+            if self._doing.get(target, ("", 0.0))[0] != doing:
+                self._doing[target] = (doing, now if target in self._doing else since)
+            most = current().connect_timeout if doing == "connect" else self._deadline
+            waiting.append(Waiting(target.name, now - since, doing, max(0.0, self._doing[target][1] + most - now)))
         waiting.sort(key=lambda one: -one.seconds)
         done = sum(one.done() for one in self._asked.values())
         return Gathering(done, len(self._asked), now - self._started, waiting)

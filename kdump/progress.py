@@ -1,7 +1,7 @@
 """Progress of the gathering, said while the run waits for a host: done of all, for whom, on what, how long still.
 
-On a terminal it stands to the right of what is being written and is wiped away again; anything else (a log file, a CI
-server) gets a plain line now and then.
+On a terminal it has a line of its own, which is wiped away again; anything else (a log file, a CI server) gets a plain line
+now and then.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ PATIENCE = 1.0  # s of waiting before anything is said
 REDRAW = 0.5  # s
 PLAIN_EVERY = 30.0  # s
 NAMED = 3
-LEAST_WIDTH = 20  # columns
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A host under way: ``seconds`` since it was begun, and what it is doing (``connect``, ``probe``)."""
+    """A host under way: ``seconds`` since it was begun, what it is doing (``connect``, ``probe``), and for how many seconds that
+    may still go on."""
 
     host: str
     seconds: float
     doing: str
+    left: float
 
 
 @dataclass(frozen=True)
@@ -38,25 +39,33 @@ class Gathering:
 
     @property
     def eta(self) -> float | None:
-        """Seconds that are still to be expected, by the pace so far; None before the first host is done."""
+        """Seconds that are still to be expected, by the pace so far; None before the first host is done.
+
+        When all that are left are under way, the pace says nothing of the slow ones among them: their deadlines do.
+        """
+        if self.done + len(self.waiting) >= self.total:
+            return max((one.left for one in self.waiting), default=None)
         return self.seconds / self.done * (self.total - self.done) if self.done else None
 
     def line(self, width: int) -> str:
         """
-        >>> Gathering(3, 4, 6.0, [Waiting("web07", 5.2, "probe")]).line(80)
-        'gathering 3/4, about 2 s left, waiting for web07 (probe, 5 s)'
+        >>> Gathering(3, 4, 6.0, [Waiting("web07", 5.2, "probe", 24.9)]).line(80)
+        'gathering 3/4, at most 25 s left, waiting for web07 (probe, 5 s)'
         """
         words = f"gathering {self.done}/{self.total}"
         if self.eta is not None:
-            words += f", about {self.eta:.0f} s left"
-        named = ", ".join(
-            f"{one.host} ({one.doing + ', ' if one.doing else ''}{one.seconds:.0f} s)" for one in self.waiting[:NAMED]
-        )
-        if named:
-            words += f", waiting for {named}"
-        if len(self.waiting) > NAMED:
-            words += f" and {len(self.waiting) - NAMED} more"
-        return words if len(words) <= width else words[: max(width - 1, 0)] + "…"
+            ends_soon = self.done + len(self.waiting) >= self.total and all(one.doing == "probe" for one in self.waiting)
+            words += f", {'at most' if ends_soon else 'about'} {self.eta:.0f} s left"
+        found = words
+        for number in range(min(NAMED, len(self.waiting)), 0, -1):
+            named = ", ".join(
+                f"{one.host} ({one.doing + ', ' if one.doing else ''}{one.seconds:.0f} s)" for one in self.waiting[:number]
+            )
+            more = len(self.waiting) - number
+            found = f"{words}, waiting for {named}{f' and {more} more' if more else ''}"
+            if len(found) <= width:
+                return found
+        return found if len(found) <= width else found[: max(width - 1, 0)] + "…"
 
 
 class Writer(Protocol):
@@ -70,8 +79,7 @@ class Writer(Protocol):
     def line(self, s: str = "") -> None: ...
 
 
-# DECSC, DECRC and EL of ECMA-48 terminals: the cursor is put back to where it was, what follows it is erased.
-_SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
+_ERASE = "\r\x1b[K"  # to the line's start, and EL of ECMA-48: what follows is erased
 
 
 class Progress:
@@ -89,10 +97,11 @@ class Progress:
         if self._began is None:
             self._began = now
         if self._overwrites:
-            room = self._writer.fullwidth - self._writer.width_of_current_line - 2
-            if now - self._began >= PATIENCE and room >= LEAST_WIDTH:
+            if now - self._began >= PATIENCE:
+                if self._writer.width_of_current_line:
+                    self._writer.line()
                 # past the writer, which would count the columns
-                self._put(f"{_SAVE} {gathering.line(room)}{_ERASE}{_RESTORE}")
+                self._put(f"{_ERASE}{gathering.line(self._writer.fullwidth - 1)}")
                 self._drawn = True
         elif now - self._said >= PLAIN_EVERY:
             self._said = now

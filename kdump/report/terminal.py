@@ -73,7 +73,7 @@ class Terminal:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         finding = finding_of(report)
         if self._names_width and finding is not None and finding.host != self._named and self._reporter is not None:
-            if self._named:
+            if self._reporter._tw.width_of_current_line:  # what was said while this host was waited for may have ended it
                 self._reporter.write_line("")
             self._named = finding.host
             self._reporter.write(f"{finding.host:<{self._names_width}}  ")

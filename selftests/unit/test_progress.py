@@ -9,10 +9,10 @@ from kdump.progress import Gathering, Progress, Waiting
 
 class Writer:
     fullwidth = 60
-    width_of_current_line = 10
 
     def __init__(self):
         self._file = io.StringIO()
+        self.width_of_current_line = 10
 
     @property
     def text(self):
@@ -20,6 +20,7 @@ class Writer:
 
     def line(self, s=""):
         self._file.write(s + "\n")
+        self.width_of_current_line = 0
 
 
 def after(seconds, overwrites):
@@ -27,7 +28,7 @@ def after(seconds, overwrites):
     writer = Writer()
     progress = Progress(writer, overwrites=overwrites, clock=lambda: now)
     while now <= seconds:
-        progress.show(Gathering(1, 4, now + 0.01, [Waiting("db1", now, "probe")]))
+        progress.show(Gathering(1, 4, now + 0.01, [Waiting("db1", now, "probe", 60 - now)]))
         now += 0.5
     return progress, writer
 
@@ -41,11 +42,22 @@ def test_how_often(seconds, overwrites, lines):
 def test_a_terminals_line_is_wiped_away():
     progress, writer = after(3, True)
     progress.done()
-    assert writer.text.endswith("\x1b8\x1b[K")
-    assert "\n" not in writer.text
+    assert writer.text.endswith("\r\x1b[K")
+    assert writer.text.startswith("\n") and writer.text.count("\n") == 1  # a line of its own
+
+
+def test_the_slow_ones_that_are_left_are_told_by_their_deadlines():
+    left = [Waiting("db1", 5.0, "connect", 5.0), Waiting("db2", 8.0, "probe", 52.0)]
+    assert (
+        Gathering(98, 100, 10.0, left).line(200).startswith("gathering 98/100, about 52 s left, waiting for db1 (connect, 5 s)")
+    )
+    assert "at most 52 s left" in Gathering(99, 100, 10.0, left[1:]).line(200)
+    assert "about 10 s left" in Gathering(50, 100, 10.0, left).line(200)
+    assert "left" not in Gathering(0, 100, 10.0, left).line(200)
 
 
 def test_a_line_never_wraps():
-    many = [Waiting(f"a-very-long-name-of-host-{number}.example.org", 3.0, "connect") for number in range(50)]
+    many = [Waiting(f"a-very-long-name-of-host-{number}.example.org", 3.0, "connect", 7.0) for number in range(50)]
     assert len(Gathering(1, 51, 3.0, many).line(59)) == 59
     assert Gathering(1, 51, 3.0, many).line(500).endswith("and 47 more")
+    assert Gathering(1, 51, 3.0, many).line(110).endswith("host-0.example.org (connect, 3 s) and 49 more")
