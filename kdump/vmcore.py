@@ -56,6 +56,8 @@ def _judge(source: ByteSource) -> Dump:
         return kdump_compressed.judge(source)
     if head.startswith(elf_core.MAGIC):
         return elf_core.judge(source)
+    if not head.strip(b"\0") and getattr(source, "is_device", False):
+        raise Unreadable("it is a device that begins with zero bytes: no dump was written to it")
     if not head.strip(b"\0"):
         reason = "the file begins with zero bytes: what belongs there was never written"
         return Dump("unknown", source.size, Completeness.incomplete(reason))
@@ -105,6 +107,9 @@ def judge_split(dumps: Sequence[Dump], *, elsewhere: bool = False) -> Completene
     for dump in dumps:
         if dump.complete.state is State.INCOMPLETE:
             return dump.complete
+    # Two copies of one file count once, by the one of which more is known.
+    parts.sort(key=lambda part: part.pages_written if part.pages_written is not None else -1)
+    parts = sorted({(part.start_pfn, part.end_pfn): part for part in parts}.values(), key=lambda part: part.start_pfn)
     at = 0
     for part in parts:
         if part.start_pfn != at:

@@ -29,9 +29,8 @@ HEADERS_AT_EACH_END = 128
 SAMPLES, WINDOW = 32, 4
 """Places in between, and program headers read there, where the bytes can be had: a transcript does not have them."""
 UNWRITTEN = 1 << 20
-"""Bytes of a hole at the end of the file that are worth a doubt. Holes elsewhere are what `cp` makes of memory of zeros; the end
-of the last segment is the top of memory, where the kernel itself allocates at boot (Linux
-mm/memblock.c, top-down)."""
+"""Bytes of a hole that are worth a doubt: neither makedumpfile nor a plain copy of /proc/vmcore leaves one, but a copy that makes
+holes of memory of zeros does (`cp --sparse=always`), and so does one that was given its size first and then stopped."""
 MACHINES = {
     3: "i686",
     20: "ppc",
@@ -197,9 +196,13 @@ def _completeness(source: ByteSource, header: ElfHeader, front: list[Segment], b
         )
     if back and filled != sorted(filled):
         return Completeness.cannot_tell(f"its {header.phnum} segments are not in the order of the file, and only some were read")
-    if end - max(filled) >= UNWRITTEN and first_hole(source, end - UNWRITTEN, end, UNWRITTEN) is not None:
+    known = getattr(source, "allocated", None)
+    at = first_hole(source, min(filled), end, UNWRITTEN)
+    if at is not None or (known is not None and not hasattr(source, "first_hole") and source.size - known > UNWRITTEN):
+        where = (
+            f"a hole of {UNWRITTEN >> 20} MiB or more at {at}" if at is not None else "holes: bytes that take no room on the disk"
+        )
         return Completeness.cannot_tell(
-            f"its last {UNWRITTEN >> 20} MiB at least are a hole: memory of zeros that a copy left out, or a file that was given "
-            "its size before all of it was written"
+            f"it has {where}; memory of zeros that a copy left out, or memory that was never written: open it to be sure"
         )
     return Completeness.complete(f"all {header.phnum} segments lie inside the file")

@@ -27,6 +27,9 @@ class PastRun:
     unreached: frozenset[str] = frozenset()
 
 
+_NO_PANIC = "no panic message was saved beside it (--open-dumps reads it from the dump)"
+
+
 @dataclass(frozen=True)
 class SeenDump:
     """A dump that was seen on a host. ``size`` in bytes; ``crash_time`` ISO 8601, ``panic``: empty when not known."""
@@ -43,7 +46,7 @@ class SeenDump:
 
     def __str__(self) -> str:
         when = f" of {self.crash_time}" if self.crash_time else ""
-        return f"{self.path} on {self.host}{when}: {self.panic or 'no panic message was saved beside it'}"
+        return f"{self.path} on {self.host}{when}: {self.panic or _NO_PANIC}"
 
 
 @dataclass(frozen=True)

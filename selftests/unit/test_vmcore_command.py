@@ -75,6 +75,13 @@ def test_files_of_a_split_dump_are_judged_together(write, capsys):
     assert {one["together"]["state"] for one in json.loads(capsys.readouterr().out)} == {"complete"}
 
 
+def test_a_file_of_a_split_dump_that_is_named_twice(write):
+    files = [write(f"dump{i}", kdump(plan)) for i, plan in enumerate(split_plans(Plan(), 3))]
+    assert main([*files, write("copy", Path(files[1]).read_bytes())]) == 0
+    assert main([files[0], files[1], write("copy", Path(files[1]).read_bytes())]) == 1
+    assert main([*files, write("cut", Path(files[1]).read_bytes()[:-1])]) == 1
+
+
 def test_a_part_of_a_split_dump_beside_another_dump_is_not_whole(write):
     first, *_ = split_plans(Plan(), 3)
     assert main([write("part", kdump(first)), write("whole", kdump())]) == 1

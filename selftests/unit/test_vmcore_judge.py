@@ -232,16 +232,39 @@ def test_hole_in_a_flattened_elf_file(tmp_path):
         assert "hole" in judge(file).complete.reason
 
 
-def test_an_elf_file_that_was_given_its_size_first(tmp_path):
+def test_an_elf_file_with_holes(tmp_path):
     data = plain(elf_writes([(0x1000, 60_000), (0x100000, 6 << 20)]))
     middle, end = 2 << 20, len(data)
-    with with_hole(tmp_path / "copy", data, middle, middle + (2 << 20)) as file:
-        assert judge(file).complete.state is State.COMPLETE  # memory of zeros, which cp leaves out
-    with with_hole(tmp_path / "stopped", data, middle, end) as file:
-        os.truncate(file.path, end)
-    with LocalFile(tmp_path / "stopped") as file:
-        complete = judge(file).complete
-        assert (complete.state, "hole" in complete.reason) == (State.CANNOT_TELL, True)
+    with with_hole(tmp_path / "small", data, middle, middle + 65536) as file:
+        assert judge(file).complete.state is State.COMPLETE
+    for name, upto in (("middle", middle + (2 << 20)), ("given its size first", end)):
+        with with_hole(tmp_path / name, data, middle, upto) as file:
+            os.truncate(file.path, end)
+        with LocalFile(tmp_path / name) as file:
+            complete = judge(file).complete
+            assert (complete.state, "hole" in complete.reason) == (State.CANNOT_TELL, True)
+    for allocated, state in ((end, State.COMPLETE), (end - (2 << 20), State.CANNOT_TELL)):
+        assert judge(Sparse({0: data}, end, allocated)).complete.state is state
+
+
+class Device(Memory):
+    is_device = True
+
+
+@pytest.mark.parametrize(
+    ("data", "state", "words"),
+    [
+        (bytes(9000), State.CANNOT_TELL, "no dump was written"),
+        (flat(kdump_writes(Plan())) + b"older bytes" * 9000, State.CANNOT_TELL, "device"),
+        (flat(elf_writes()) + b"older bytes" * 9000, State.CANNOT_TELL, "device"),
+        (kdump() + b"older bytes" * 9000, State.COMPLETE, ""),
+        (plain(elf_writes()) + b"older bytes" * 9000, State.COMPLETE, ""),
+        (kdump()[:-1], State.INCOMPLETE, "ends"),
+    ],
+)
+def test_a_dump_on_a_device_of_its_own(data, state, words):
+    complete = judge(Device(data)).complete
+    assert complete.state is state and words in complete.reason
 
 
 def test_pages_that_are_not_compressed_and_became_zeros():

@@ -29,10 +29,11 @@ from lab.machine import Machine
 
 SAVE_DEADLINE = 900.0
 MAKEDUMPFILE = os.environ.get("MAKEDUMPFILE", "makedumpfile")
-FOREIGN = {  # aarch64 has 64 KiB blocks, arm the 32-bit layout; QEMU's i386 writes the 64-bit one
+FOREIGN = {  # aarch64 has 64 KiB blocks, arm the 32-bit layout; QEMU's i386 writes the 64-bit one; ppc is big-endian
     "aarch64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
     "arm": ("qemu-system-arm", "-M", "virt", "-cpu", "cortex-a15"),
     "i386": ("qemu-system-i386",),
+    "ppc": ("qemu-system-ppc",),
 }
 
 
