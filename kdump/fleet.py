@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from .history.plugin import DEFAULT
@@ -27,7 +28,11 @@ from .report.changes import RUNS_LOOKED_AT, compare
 from .report.files import replace_file
 from .report.model import ExitStatus, Run
 from .report.terminal import hosts as host_lines
+from .report.terminal import waivers as waiver_lines
 from .shard import Shard
+from .waivers import joined
+
+ONE_NIGHT = timedelta(hours=12)  # between the starts of shards of one run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +96,7 @@ def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
         left = [name for name in stored.expected if name not in finished]
         named = f"; missing: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}" if left else ""
         notice = f"{_missing(store, stored)} were judged{named}"
-    past = store.past(stored.selection, stored.id, RUNS_LOOKED_AT - 1)
+    past = store.past(stored.selection, stored.shard, stored.id, RUNS_LOOKED_AT - 1)
     dumps = [dump for _, _, _, found in store.hosts(stored.id) for dump in found]
     run.changes = compare(run, past, dumps, store.dumps(stored.selection, stored.id))
     status = _status(run, stored)
@@ -99,7 +104,9 @@ def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
     replace_file(page, fleet_page.render(run, notice).html)
     if options.json:
         replace_file(options.json, json.dumps(json_report.as_data(run, status), indent=1, ensure_ascii=False) + "\n")
-    for line, _ in host_lines(run.reports(), everyone=False):
+    for line, _ in (*host_lines(run.reports(), everyone=False), *waiver_lines(run.waivers)):
+        print(line)
+    for line in run.changes.lines() if run.changes else ():
         print(line)
     if notice:
         print(notice)
@@ -127,7 +134,8 @@ def _merge(options: argparse.Namespace) -> int:
                 store.copy_into(target, run.id, merged)
             duration = max((run.info.started - started).total_seconds() + run.info.duration for _, _, run in runs)
             found = target.load(target.run(merged))
-            target.finish(merged, duration, int(found.exit_status(int(ExitStatus.HEALTHY))))
+            reviews = joined([run.waivers for _, _, run in runs])
+            target.finish(merged, duration, int(found.exit_status(int(ExitStatus.HEALTHY))), reviews)
             return _write(target, target.run(merged), options)
     finally:
         for _, store in shards:
@@ -145,6 +153,11 @@ def _check(runs: Sequence[tuple[Path, StoredRun]]) -> None:
             raise BadHistory(f"{path}: its newest run judges another selection than {first_path}: {run.selection}")
         if run.info.suite_version != first.info.suite_version:
             raise BadHistory(f"{path}: judged by suite {run.info.suite_version}, {first_path} by {first.info.suite_version}")
+        if not run.expected:
+            raise BadHistory(f"{path}: its newest run was cut off before its hosts were known: judge shard {run.shard} again")
+        if abs(run.info.started - first.info.started) > ONE_NIGHT:
+            times = f"{run.info.started:%Y-%m-%d %H:%M}, that of {first_path} at {first.info.started:%Y-%m-%d %H:%M}"
+            raise BadHistory(f"{path}: its newest run was begun at {times}: judge the older shard again")
         if run.tests != first.tests:
             raise BadHistory(f"{path}: its hosts were asked other tests than those of {first_path}")
         part, of = Shard.parse(run.shard), Shard.parse(first.shard)

@@ -29,6 +29,7 @@ FIELDS = ("cause", "hosts", "justification", "owner", "expires")
 LONGEST = timedelta(days=366)
 EXPIRES_SOON = timedelta(days=14)
 _MOST_BYTES = 1 << 20
+_ORDER = list(WaiverStanding)
 
 
 class BadWaivers(ValueError):
@@ -181,7 +182,7 @@ class Waivers:
             )
             for entry in self.entries
         ]
-        return sorted(reviews, key=lambda review: (list(WaiverStanding).index(review.standing), review.waiver.expires))
+        return _sorted(reviews)
 
     def _standing(self, entry: Entry, present: Mapping[Entry, set[str]], unknown: set[Entry]) -> WaiverStanding:
         if entry.waiver.expires < self.today:
@@ -191,6 +192,24 @@ class Waivers:
         if entry.waiver.expires - self.today <= EXPIRES_SOON:
             return WaiverStanding.EXPIRES_SOON
         return WaiverStanding.IN_FORCE
+
+
+def joined(reviews: Iterable[Sequence[WaiverReview]]) -> list[WaiverReview]:
+    """How the entries of one file stand after a run of which each shard reviewed them for its own hosts."""
+    of_entry: dict[tuple[str, tuple[str, ...], Waiver], list[WaiverReview]] = {}
+    for review in (one for of_shard in reviews for one in of_shard):
+        of_entry.setdefault((review.cause, review.hosts, review.waiver), []).append(review)
+    found = []
+    for (cause, hosts, waiver), ones in of_entry.items():
+        needed = [one.standing for one in ones if one.standing is not WaiverStanding.NOT_NEEDED]
+        standing = min(needed, key=_ORDER.index, default=WaiverStanding.NOT_NEEDED)
+        present_on = sorted({name for one in ones for name in one.present_on})
+        found.append(WaiverReview(cause, hosts, waiver, tuple(present_on), standing))
+    return _sorted(found)
+
+
+def _sorted(reviews: Iterable[WaiverReview]) -> list[WaiverReview]:
+    return sorted(reviews, key=lambda review: (_ORDER.index(review.standing), review.waiver.expires))
 
 
 def add_options(group: pytest.OptionGroup) -> None:

@@ -63,7 +63,7 @@ class History:
         asked = config.option.history
         self._path = config.invocation_params.dir / Path(asked).expanduser() if asked else config.rootpath / DEFAULT
         self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-        self._selection = selection_of(config)
+        self._selection, self._shard = selection_of(config), str(config.option.shard)
         self._store: Store | None = None
         self._id = 0
         self._resumed: dict[str, HostState] = {}
@@ -80,17 +80,16 @@ class History:
             elif self._config.option.resume:
                 self._resume(self._store)
             else:
-                self._id = self._store.begin(self._run.info, self._selection, str(self._config.option.shard))
+                self._id = self._store.begin(self._run.info, self._selection, self._shard)
         except BadHistory as problem:
             raise pytest.UsageError(str(problem)) from problem
 
     def _resume(self, store: Store) -> None:
-        shard = str(self._config.option.shard)
-        last = next((one for one in store.runs(self._selection) if one.shard == shard), None)
+        last = next((one for one in store.runs(self._selection) if one.shard == self._shard), None)
         if last is None or last.complete:
             raise BadHistory(f"--resume: {store.path} has no unfinished run of this selection: leave --resume out")
         if last.is_running:
-            raise BadHistory(f"--resume: run {last.id} is still under way (process {last.process.split()[-1]}): wait for its end")
+            raise BadHistory(f"--resume: run {last.id} is still under way (process {last.process.split()[1]}): wait for its end")
         if last.info.suite_version != self._run.info.suite_version:
             raise BadHistory(f"--resume: run {last.id} was begun by suite {last.info.suite_version}: begin anew without --resume")
         store.take_up(last.id)
@@ -143,14 +142,15 @@ class History:
                 session.exitstatus = ExitStatus.INTERNAL
         yield
         if self._worker is None:
-            self._keep(lambda store: store.finish(self._id, self._run.info.duration, int(session.exitstatus)))
-            self._keep(lambda store: store.prune(self._selection, self._config.option.history_keep, KEEP_TRANSCRIPTS))
+            self._keep(lambda store: store.finish(self._id, self._run.info.duration, int(session.exitstatus), self._run.waivers))
+            most = self._config.option.history_keep
+            self._keep(lambda store: store.prune(self._selection, self._shard, most, KEEP_TRANSCRIPTS))
         self._keep(lambda store: store.close())
         if self._broken:
             complain(self._config, f"this run is not wholly in the history: {self._broken}")
 
     def _compare(self, store: Store) -> None:
-        past = store.past(self._selection, self._id, RUNS_LOOKED_AT - 1)
+        past = store.past(self._selection, self._shard, self._id, RUNS_LOOKED_AT - 1)
         dumps = [dump for _, _, _, found in store.hosts(self._id) for dump in found] if past else []
         self._run.changes = compare(self._run, past, dumps, store.dumps(self._selection, self._id))
 

@@ -23,10 +23,11 @@ import zstandard
 
 from ..report import wire
 from ..report.changes import PastRun, SeenDump
-from ..report.model import Finding, HostState, Run, RunInfo, State
+from ..report.model import Finding, HostState, Run, RunInfo, State, WaiverReview
 from ..transcript import Transcript
 
 BUSY = 30.0  # s
+SELECTIONS = 200  # that are kept, with all their runs
 # Steps from an empty file to the newest schema; a file knows how many it has taken (PRAGMA user_version).
 SCHEMA = (
     """
@@ -49,6 +50,7 @@ SCHEMA = (
         PRIMARY KEY (run, host, cause)
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE run ADD COLUMN waivers TEXT NOT NULL DEFAULT '[]'",
 )
 
 
@@ -58,7 +60,8 @@ class BadHistory(ValueError):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run's row. ``expected``: the hosts it was to judge; ``tests``: what each was to be asked; ``process``: who ran it."""
+    """A run's row. ``expected``: the hosts it was to judge; ``tests``: what each was to be asked; ``process``: who ran it;
+    ``waivers``: how those of its file stood at its end."""
 
     id: int
     info: RunInfo
@@ -69,20 +72,16 @@ class StoredRun:
     tests: tuple[str, ...]
     exit_status: int | None
     complete: bool
+    waivers: tuple[WaiverReview, ...]
 
     @property
     def is_running(self) -> bool:
         """Whether the process that began it is alive, as far as this machine can tell."""
-        host, _, pid = self.process.rpartition(" ")
-        if self.exit_status is not None or host != socket.gethostname():
+        host, _, rest = self.process.partition(" ")
+        pid, _, began = rest.partition(" ")
+        if self.exit_status is not None or host != socket.gethostname() or pid == str(os.getpid()):
             return False
-        try:
-            os.kill(int(pid), 0)
-        except (ProcessLookupError, ValueError):
-            return False
-        except PermissionError:
-            return True
-        return int(pid) != os.getpid()
+        return began == _beginning(pid) if began else Path("/proc", pid).exists()
 
 
 class Store:
@@ -98,8 +97,14 @@ class Store:
             if read_only:
                 # without a log beside it the file is all there is, and a read-only folder needs no lock
                 how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-                self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", timeout=BUSY, uri=True)
-                self._check_version(self._connection)
+                self._connection = sqlite3.connect(
+                    f"{path.absolute().as_uri()}?{how}", timeout=BUSY, isolation_level=None, uri=True
+                )
+                if self._check_version(self._connection) < len(SCHEMA):  # in memory: the file is not ours to change
+                    with closing(self._connection) as older:
+                        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+                        older.backup(self._connection)
+                    self._migrate()
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
@@ -158,7 +163,7 @@ class Store:
 
     def begin(self, info: RunInfo, selection: str, shard: str = "") -> int:
         """A new run; returns its number."""
-        process = f"{socket.gethostname()} {os.getpid()}"
+        process = _this_process()
         values = (info.started.isoformat(), info.who, info.suite_version, info.command_line, json.dumps(dict(info.options)))
         with self.transaction() as connection:
             made = connection.execute(
@@ -171,7 +176,7 @@ class Store:
     def take_up(self, run: int) -> None:
         """This process goes on with an unfinished run."""
         with self.transaction() as connection:
-            process = f"{socket.gethostname()} {os.getpid()}"
+            process = _this_process()
             connection.execute("UPDATE run SET process = ?, exit_status = NULL WHERE id = ?", (process, run))
 
     def expect(self, run: int, hosts: Sequence[str], tests: Sequence[str]) -> None:
@@ -216,7 +221,7 @@ class Store:
                 )
         self._causes.update((run, cause.id) for cause in new)
 
-    def finish(self, run: int, duration: float, exit_status: int) -> None:
+    def finish(self, run: int, duration: float, exit_status: int, waivers: Sequence[WaiverReview] = ()) -> None:
         """The run ended; it is complete when every host that it expected is here."""
         with self.transaction() as connection:
             (expected,) = connection.execute("SELECT expected FROM run WHERE id = ?", (run,)).fetchone()
@@ -224,16 +229,17 @@ class Store:
                 "SELECT count(*) FROM json_each(?) WHERE value NOT IN (SELECT name FROM host WHERE run = ?)", (expected, run)
             ).fetchone()
             connection.execute(
-                "UPDATE run SET duration = ?, exit_status = ?, complete = ? WHERE id = ?",
-                (duration, exit_status, not missing, run),
+                "UPDATE run SET duration = ?, exit_status = ?, complete = ?, waivers = ? WHERE id = ?",
+                (duration, exit_status, not missing, json.dumps([wire.review_to_data(one) for one in waivers]), run),
             )
 
-    def prune(self, selection: str, keep: int, keep_transcripts: int) -> None:
-        """Forget all but the newest runs of a selection, and the transcripts of all but the newest of these.
+    def prune(self, selection: str, shard: str, keep: int, keep_transcripts: int) -> None:
+        """Forget all but the newest runs of a selection, the transcripts of all but the newest of these, and the selections that
+        nobody has asked for since :data:`SELECTIONS` others.
 
         The newest complete run stays whatever its age: it is what the next one is compared with.
         """
-        runs = self.runs(selection)
+        runs = [one for one in self.runs(selection) if one.shard == shard]
         last_complete = next((one.id for one in runs if one.complete), None)
         old = [one for one in runs[keep:] if one.id != last_complete and not one.is_running]
         with self.transaction() as connection:
@@ -241,6 +247,11 @@ class Store:
             connection.executemany(
                 "UPDATE host SET transcript = NULL WHERE run = ? AND transcript IS NOT NULL",
                 [(one.id,) for one in runs[keep_transcripts:keep]],
+            )
+            connection.execute(
+                "DELETE FROM run WHERE (selection, shard) IN "
+                "(SELECT selection, shard FROM run GROUP BY selection, shard ORDER BY max(id) DESC LIMIT -1 OFFSET ?)",
+                (SELECTIONS,),
             )
         with self._sentences(), closing(self._connection.execute("PRAGMA incremental_vacuum")) as vacuum:
             vacuum.fetchall()
@@ -252,7 +263,7 @@ class Store:
         with self._sentences():
             rows = self._connection.execute(
                 "SELECT id, started, who, suite, command_line, options, duration, selection, shard, process, expected, tests, "
-                "exit_status, complete FROM run WHERE ? IS NULL OR selection = ? ORDER BY id DESC",
+                "exit_status, complete, waivers FROM run WHERE ? IS NULL OR selection = ? ORDER BY id DESC",
                 (selection, selection),
             ).fetchall()
         return [_stored(row) for row in rows]
@@ -291,14 +302,14 @@ class Store:
         found = {host.name: (host, findings) for host, findings, _, _ in self.hosts(stored.id)}
         names = [name for name in stored.expected if name in found] or list(found)
         findings = [finding for name in names for finding in found[name][1]]
-        return Run(stored.info, {name: found[name][0] for name in names}, findings)
+        return Run(stored.info, {name: found[name][0] for name in names}, findings, waivers=list(stored.waivers))
 
-    def past(self, selection: str, before: int, most: int) -> list[PastRun]:
-        """The newest complete runs of a selection before a run, the newest first."""
+    def past(self, selection: str, shard: str, before: int, most: int) -> list[PastRun]:
+        """The newest complete runs of a selection before a run, the newest first; of the same part of it, where it is sharded."""
         with self._sentences():
             rows = self._connection.execute(
-                "SELECT id, started FROM run WHERE selection = ? AND complete AND id < ? ORDER BY id DESC LIMIT ?",
-                (selection, before, most),
+                "SELECT id, started FROM run WHERE selection = ? AND shard = ? AND complete AND id < ? ORDER BY id DESC LIMIT ?",
+                (selection, shard, before, most),
             ).fetchall()
             return [
                 PastRun(
@@ -335,6 +346,19 @@ class Store:
             other.add_host(into, host, findings, transcript, dumps)
 
 
+def _this_process() -> str:
+    return f"{socket.gethostname()} {os.getpid()} {_beginning(str(os.getpid()))}"
+
+
+def _beginning(pid: str) -> str:
+    """When a process began, in ticks since the machine did (field 22 of /proc/PID/stat, proc(5)): its number may be another's by
+    now. Empty where there is no such process."""
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
 def _pack(text: str) -> bytes:
     return zstandard.compress(text.encode("utf-8", "surrogateescape"), 1)
 
@@ -348,7 +372,8 @@ def _unpack(packed: bytes) -> bytes:
 
 def _stored(row: Iterable[Any]) -> StoredRun:
     (id, started, who, suite, command_line, options, duration, *rest) = row
-    (selection, shard, process, expected, tests, exit_status, complete) = rest
+    (selection, shard, process, expected, tests, exit_status, complete, waivers) = rest
     info = RunInfo(datetime.fromisoformat(started), who, suite, command_line, duration, json.loads(options))
     hosts, asked = tuple(json.loads(expected)), tuple(json.loads(tests))
-    return StoredRun(id, info, selection, shard, process, hosts, asked, exit_status, bool(complete))
+    reviews = tuple(wire.review_from_data(one) for one in json.loads(waivers))
+    return StoredRun(id, info, selection, shard, process, hosts, asked, exit_status, bool(complete), reviews)

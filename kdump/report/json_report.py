@@ -14,8 +14,9 @@ from . import excerpt
 from .changes import Changes
 from .comparison import Change, comparisons
 from .files import checked_path, replace_file
-from .model import ExitStatus, Finding, HostReport, Run, Waiver
+from .model import ExitStatus, Finding, HostReport, Run
 from .terminal import complain
+from .wire import waiver_to_data
 
 FORMAT = "kdump-acceptance-report"
 VERSION = 1
@@ -92,7 +93,7 @@ def as_data(run: Run, exit_status: int) -> dict[str, Any]:
             {
                 "cause": review.cause,
                 "hosts": list(review.hosts),
-                **_waiver(review.waiver),
+                **waiver_to_data(review.waiver),
                 "present_on": list(review.present_on),
                 "standing": review.standing.name.lower().replace("_", "-"),
             }
@@ -128,7 +129,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "verdict": finding.verdict.value,
         "seen": finding.seen,
         "duration_seconds": round(finding.duration, 6),
-        "waiver": waiver and _waiver(waiver),
+        "waiver": waiver and waiver_to_data(waiver),
         "evidence": [
             {
                 "command": one.command,
@@ -140,10 +141,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
             for one in excerpt.excerpts(finding.evidence, EVIDENCE)
         ],
     }
-
-
-def _waiver(waiver: Waiver) -> dict[str, str]:
-    return {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()}
 
 
 def _changes(changes: Changes) -> dict[str, Any]:

@@ -117,10 +117,10 @@ def hosts(reports: list[HostReport], *, everyone: bool) -> Iterator[Line]:
     width = max((len(report.host.name) for report in named), default=0)
     for report in named:
         yield f"{report.host.name:<{width}}  {report.summary}", _MARKUP[report.answer.state]
-    others = "other hosts" if named else "hosts"
     for answer in counted:
         if number := sum(report.answer is answer for report in reports):
-            yield f"{number} {others} {answer.of_hosts}", _MARKUP[answer.state]
+            noun = "host" if number == 1 else "hosts"
+            yield f"{number} {'other ' if named else ''}{noun} {answer.of_hosts}", _MARKUP[answer.state]
 
 
 def waivers(reviews: Iterable[WaiverReview]) -> Iterator[Line]:

@@ -10,7 +10,7 @@ from typing import Any
 from ..cause import Cause, Severity, Stage
 from ..transcript import Reading
 from ..verdict import Verdict
-from .model import Finding, HostState, Waiver
+from .model import Finding, HostState, Waiver, WaiverReview, WaiverStanding
 
 
 def cause_to_data(cause: Cause) -> dict[str, Any]:
@@ -34,6 +34,33 @@ def host_from_data(data: Mapping[str, Any]) -> HostState:
     return HostState(**{**data, "groups": tuple(data["groups"])})
 
 
+def waiver_to_data(waiver: Waiver) -> dict[str, str]:
+    """A waiver as a dict of strings."""
+    return {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()}
+
+
+def waiver_from_data(data: Mapping[str, str]) -> Waiver:
+    """The waiver that :func:`waiver_to_data` wrote."""
+    return Waiver(data["justification"], data["owner"], date.fromisoformat(data["expires"]))
+
+
+def review_to_data(review: WaiverReview) -> dict[str, Any]:
+    """How an entry of the waiver file stands, as a dict of strings, lists and a dict."""
+    return {
+        "cause": review.cause,
+        "hosts": list(review.hosts),
+        "waiver": waiver_to_data(review.waiver),
+        "present_on": list(review.present_on),
+        "standing": review.standing.name,
+    }
+
+
+def review_from_data(data: Mapping[str, Any]) -> WaiverReview:
+    """The standing that :func:`review_to_data` wrote."""
+    hosts, present_on = tuple(data["hosts"]), tuple(data["present_on"])
+    return WaiverReview(data["cause"], hosts, waiver_from_data(data["waiver"]), present_on, WaiverStanding[data["standing"]])
+
+
 def to_data(finding: Finding, *, whole: bool = True) -> dict[str, Any]:
     """A finding as dicts, lists, strings and numbers; without ``whole`` its cause and evidence are named, not held."""
     cause, waiver = finding.cause, finding.waiver
@@ -47,8 +74,7 @@ def to_data(finding: Finding, *, whole: bool = True) -> dict[str, Any]:
         "duration": finding.duration,
         "crash_tells": finding.crash_tells,
         "cause": cause and (cause_to_data(cause) if whole else cause.id),
-        "waiver": waiver
-        and {"justification": waiver.justification, "owner": waiver.owner, "expires": waiver.expires.isoformat()},
+        "waiver": waiver and waiver_to_data(waiver),
     }
 
 
@@ -70,5 +96,5 @@ def from_data(
         duration=data["duration"],
         crash_tells=data.get("crash_tells", False),  # a history of before does not hold it
         cause=cause and (causes[cause] if causes is not None else cause_from_data(cause)),
-        waiver=waiver and Waiver(waiver["justification"], waiver["owner"], date.fromisoformat(waiver["expires"])),
+        waiver=waiver and waiver_from_data(waiver),
     )

@@ -1,6 +1,7 @@
 """Runs that are remembered: cut off at any moment, resumed, compared, sharded, joined, spread over workers."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -205,11 +206,21 @@ def test_shards_are_joined(fleet):
         (["shard1.sqlite", "whole.sqlite"], "is no shard"),
         (["shard1.sqlite", "other.sqlite"], "other tests"),
         (["shard1.sqlite", "nosuch.sqlite"], "there is no history in nosuch.sqlite"),
+        (["shard1.sqlite", "older.sqlite"], "judge the older shard again"),
+        (["shard1.sqlite", "cut.sqlite"], "cut off before its hosts were known: judge shard 2/2 again"),
     ],
 )
 def test_shards_that_do_not_fit_are_refused_by_name(fleet, files, words):
     fleet("--shard=1/2", "--history=shard1.sqlite")
     fleet("--history=whole.sqlite")
+    for spoilt, sentence in (
+        ("older", "UPDATE run SET started = '2026-01-01T00:00:00+00:00'"),
+        ("cut", "UPDATE run SET expected = '[]', tests = '[]', complete = 0"),
+    ):
+        if f"{spoilt}.sqlite" in files:
+            fleet("--shard=2/2", f"--history={spoilt}.sqlite")
+            with sqlite3.connect(fleet.path / f"{spoilt}.sqlite") as connection:
+                connection.execute(sentence)
     fleet.path.joinpath("test_something.py").write_text(SUITE.replace("test_other_is_one", "test_other_is_two"))
     fleet("--shard=2/2", "--history=other.sqlite")
     status, text = fleet("merge", *files, "--history=all.sqlite", module="kdump.fleet")
@@ -243,3 +254,28 @@ def test_the_example_job_is_one_that_kubernetes_takes():
     (script,) = pod["containers"][0]["args"]
     assert f"--shard=$shard/{job['spec']['completions']} " in script
     assert subprocess.run(["sh", "-n", "-c", script]).returncode == 0
+
+
+def test_the_example_job_runs_night_after_night_and_resumes(fleet, monkeypatch):
+    (script,) = yaml.safe_load(EXAMPLE.read_text())["spec"]["template"]["spec"]["containers"][0]["args"]
+    script = script.replace("/reports", str(fleet.path / "reports")).replace("/inventory/hosts.txt", "fleet")
+    script = script.replace("/20", "/2")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    (fleet.path / "reports").mkdir()
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+
+    def night():
+        return subprocess.run(["sh", "-c", script], cwd=fleet.path, capture_output=True, text=True, timeout=120)
+
+    for _ in range(2):
+        done = night()
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing changed" in done.stdout
+    history = fleet.path / "reports" / "shard-1.sqlite"
+    with sqlite3.connect(history) as connection:  # as if the pod had been killed
+        connection.execute("DELETE FROM host WHERE run = 2 AND name = (SELECT max(name) FROM host)")
+        connection.execute("UPDATE run SET exit_status = NULL, complete = 0 WHERE id = 2")
+    asked = len(fleet.asked())
+    assert night().returncode == 0
+    assert len(fleet.asked()) == asked + 1
+    assert [run.complete for run in Store(history).runs()] == [True, True]

@@ -1,8 +1,10 @@
 """The history file: what goes in comes out, runs are compared, old ones forgotten, foreign files refused."""
 
+import lzma
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,10 +12,11 @@ import pytest
 from kdump.history import store as history
 from kdump.history.store import BadHistory, Store
 from kdump.report.changes import PastRun, SeenDump, compare
-from kdump.report.model import HostState, Run, State
+from kdump.report.model import Answer, HostState, Run, State, WaiverReview, WaiverStanding
 from kdump.transcript import Reading, Transcript
 from selftests.unit.test_report_model import INFO, LOAD, RESERVE, WAIVER, A, P, U, finding
 
+OLDER = Path(__file__).with_name("history-of-schema-1.sqlite.xz")
 READING = Reading("cat /x", "yes\n<b>", "", 0)
 DUMP = SeenDump("db1", "/var/crash/1/vmcore", 5, "2026-01-01T00:00:00+00:00", "Kernel panic - not syncing: sysrq")
 
@@ -48,7 +51,7 @@ def test_what_goes_in_comes_out(store):
 def test_a_run_is_complete_when_every_expected_host_is_there(store):
     add(store, expected=["db1", "db2"])
     assert not store.run().complete
-    assert store.past("selection", 99, 9) == []
+    assert store.past("selection", "", 99, 9) == []
 
 
 def test_a_run_of_another_process_is_under_way_until_that_ends(store, monkeypatch):
@@ -58,11 +61,13 @@ def test_a_run_of_another_process_is_under_way_until_that_ends(store, monkeypatc
     store.take_up(run)
     monkeypatch.undo()
     assert store.run(run).is_running
+    monkeypatch.setattr(history, "_beginning", lambda pid: "0")
+    assert not store.run(run).is_running  # another has its number by now
 
 
 def test_retention(store):
     runs = [add(store) for _ in range(5)]
-    store.prune("selection", keep=3, keep_transcripts=1)
+    store.prune("selection", "", keep=3, keep_transcripts=1)
     assert [run.id for run in store.runs()] == runs[:1:-1]
     assert [next(store.hosts(run))[2] is None for run in runs[2:]] == [True, True, False]
 
@@ -75,7 +80,7 @@ def test_the_last_complete_run_is_never_forgotten_nor_one_under_way(store, monke
     monkeypatch.undo()
     for _ in range(3):
         add(store, expected=["db1", "db2"])
-    store.prune("selection", keep=1, keep_transcripts=1)
+    store.prune("selection", "", keep=1, keep_transcripts=1)
     assert {complete, running} < {run.id for run in store.runs()}
 
 
@@ -105,11 +110,48 @@ def test_two_at_once(store):
 
 
 @pytest.mark.hostility(33)
-def test_an_older_file_is_brought_up_to_date(store, monkeypatch):
-    add(store)
-    store.close()
-    monkeypatch.setattr(history, "SCHEMA", (*history.SCHEMA, "ALTER TABLE host ADD COLUMN more TEXT"))
-    assert Store(store.path).run().complete
+@pytest.mark.parametrize("read_only", [True, False])
+def test_an_older_file_is_brought_up_to_date(tmp_path, read_only):
+    """A real one of two hosts, which the first suite with a history wrote: schema 1, findings packed by zlib, no waivers."""
+    path = tmp_path / "history.sqlite"
+    path.write_bytes(lzma.decompress(OLDER.read_bytes()))
+    older = Store(path, read_only=read_only)
+    run = older.load(older.run())
+    assert {report.host.name: report.answer for report in run.reports()} == {
+        "debian12-healthy": Answer.WOULD_DUMP,
+        "debian12-kptr-restrict": Answer.WOULD_NOT_DUMP,
+    }
+    assert all(finding.evidence for finding in run.findings)
+    assert run.waivers == []
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1 if read_only else 2,)
+    if not read_only:
+        before = add(older, hosts=["debian12-healthy"])
+        assert older.past(older.runs()[-1].selection, "", before, 9)[0].hosts == {"debian12-healthy", "debian12-kptr-restrict"}
+
+
+def test_waivers_are_kept(store):
+    run = store.begin(INFO, "selection")
+    review = WaiverReview("strings-missing", ("db*",), WAIVER, ("db1",), WaiverStanding.EXPIRES_SOON)
+    store.finish(run, 1.0, 0, [review])
+    assert store.load(store.run(run)).waivers == [review]
+
+
+def test_parts_of_a_fleet_are_compared_with_their_own_past(store):
+    for shard in ("1/2", "2/2"):
+        run = store.begin(INFO, "selection", shard)
+        store.add_host(run, HostState(f"of {shard}"), [], None, [])
+        store.finish(run, 1.0, 0)
+    (one,) = store.past("selection", "1/2", 99, 9)
+    assert one.hosts == {"of 1/2"}
+
+
+def test_selections_that_nobody_asks_for_are_forgotten(store, monkeypatch):
+    monkeypatch.setattr(history, "SELECTIONS", 3)
+    for number in range(5):
+        store.finish(store.begin(INFO, f"selection {number}"), 1.0, 0)
+    store.prune("selection 4", "", keep=9, keep_transcripts=9)
+    assert [run.selection for run in store.runs()] == ["selection 4", "selection 3", "selection 2"]
 
 
 @pytest.mark.hostility(33)
@@ -213,7 +255,7 @@ def test_hosts_are_lost_and_back(store):
     for host in night("db2").hosts.values():
         store.add_host(id, host, [], None, [])
     store.finish(id, 1.0, 6)
-    before = store.past("selection", id + 1, 9)
+    before = store.past("selection", "", id + 1, 9)
     changes = compare(night("db1"), before)
     assert (changes.lost, changes.back) == (("db1",), ("db2",))
     assert changes.lines() == ["no longer reached: db1", "reached again: db2"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kdump.cause import Cause, Severity, Stage
-from kdump.report.model import Finding, HostState, WaiverStanding
+from kdump.report.model import Finding, HostState, Waiver, WaiverReview, WaiverStanding
 from kdump.verdict import Verdict
-from kdump.waivers import BadWaivers, Waivers, check, load
+from kdump.waivers import BadWaivers, Waivers, check, joined, load
 
 TODAY = date(2028, 2, 29)  # a leap day
 GOOD = {"cause": "no-memory", "hosts": '[db1, "web*", spare]', "justification": "known", "owner": "ops", "expires": "2028-12-31"}
@@ -115,6 +115,16 @@ def test_a_dead_host_does_not_make_a_waiver_look_needless(tmp_path):
     waivers = Waivers(tuple(entries(tmp_path, text())), TODAY)
     hosts = {"db1": HostState("db1", reached=False), "x": HostState("x")}
     assert waivers.review([found("x", Verdict.ABSENT)], hosts)[0].standing is WaiverStanding.IN_FORCE
+
+
+def test_the_reviews_of_shards_are_joined():
+    waiver = Waiver("known", "ops", TODAY)
+    expired, needless = [
+        WaiverReview("strings-missing", ("db*",), waiver, present_on, standing)
+        for present_on, standing in ((("db2",), WaiverStanding.EXPIRED), ((), WaiverStanding.NOT_NEEDED))
+    ]
+    assert joined([[needless], [needless]]) == [needless]
+    assert joined([[needless], [expired], []]) == [expired]
 
 
 def test_the_example_can_be_read():
