@@ -362,7 +362,8 @@ ev_notes() {
         ev_name=$ev_n
         ev_num $((ev_note + 4)) 4 || return 0
         ev_desc=$ev_n
-        [ "$ev_name" -le 256 ] && [ "$ev_desc" -le 4194304 ] && [ $((ev_name + ev_desc)) -gt 0 ] || return 0
+        # not a limit in bytes: a driver's dump of its device comes before VMCOREINFO and may have many megabytes
+        [ "$ev_name" -le 256 ] && [ "$ev_desc" -le $((ev_note_end - ev_note)) ] && [ $((ev_name + ev_desc)) -gt 0 ] || return 0
         ev_hex $((ev_note + 12)) $((ev_name > 0 ? ev_name : 1))
         ev_who=$ev_raw
         [ "$ev_name" -le 8 ] || ev_put $((ev_note + 12)) "$ev_name"

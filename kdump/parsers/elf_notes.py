@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kdump.bytesource import ByteSource
-from kdump.parsers.reading import LARGEST_READ
 
 NT_GNU_BUILD_ID = 3
 MOST_NOTES = 256
@@ -41,7 +40,8 @@ def walk(source: ByteSource, offset: int, length: int, order: str = "<") -> Iter
         if len(head) < 12:
             return
         namesz, descsz, kind = struct.unpack_from(order + "III", head)
-        if namesz > 256 or descsz > LARGEST_READ or namesz + descsz == 0:
+        # A driver's dump of its device (Linux fs/proc/vmcore.c, vmcoredd) comes before VMCOREINFO and may have many megabytes.
+        if namesz > 256 or descsz > end - offset or namesz + descsz == 0:
             return
         name = head[12:][:namesz] if namesz <= 8 else source.read_at(offset + 12, namesz)
         desc = offset + 12 + _padded(namesz)
