@@ -266,7 +266,9 @@ ev_kdump() {
     if [ "$ev_window_end" -le "$ev_shared" ] && [ "$ev_from" -gt 0 ]; then ev_last_data; fi
     for ev_share in 0 1 2 3 4 5; do
         ev_descriptor $(((ev_written - 1) * ev_share / 5))
-        if [ "$ev_flags" -ne 0 ] && [ "$ev_length" -gt 0 ] && [ "$ev_length" -le "$ev_block" ]; then
+        if [ "$ev_share" -eq 5 ] && [ "$ev_length" -gt 0 ] && [ "$ev_length" -le 4096 ]; then
+            ev_put "$ev_where" "$ev_length" # all of the last page
+        elif [ "$ev_flags" -ne 0 ] && [ "$ev_length" -gt 0 ] && [ "$ev_length" -le "$ev_block" ]; then
             ev_put "$ev_where" $((ev_length < 16 ? ev_length : 16))
             ev_put $((ev_where + (ev_length > 4 ? ev_length - 4 : 0))) $((ev_length < 4 ? ev_length : 4))
         elif [ "$ev_share" -eq 5 ] && [ "$ev_flags" -eq 0 ]; then
@@ -456,6 +458,14 @@ ev_elf() {
         ev_put $((ev_phoff + ev_phdr * (ev_phnum - 128))) $((ev_phdr * 128))
     fi
     ev_segment_notes 4 564d434f5245494e464f
+    ev_index=0
+    while [ "$ev_index" -lt 16 ]; do # whether it ends in zeros
+        ev_put $((ev_size - 65536 * ev_index - 64)) 64
+        case $ev_raw in
+        *[!0]*) return 0 ;;
+        esac
+        ev_index=$((ev_index + 1))
+    done
 }
 
 # The flattened format: records of {i64 offset, i64 size, bytes}, big-endian, from 4096 on.

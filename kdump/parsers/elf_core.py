@@ -31,6 +31,9 @@ SAMPLES, WINDOW = 32, 4
 UNWRITTEN = 1 << 20
 """Bytes of a hole that are worth a doubt: neither makedumpfile nor a plain copy of /proc/vmcore leaves one, but a copy that makes
 holes of memory of zeros does (`cp --sparse=always`), and so does one that was given its size first and then stopped."""
+LAST_BLOCKS, LAST_BLOCK, SAMPLE = 16, 64 << 10, 64
+"""The last bytes of the last blocks of a file: of a machine that has booted some are not zero, for the kernel allocates from the
+top of memory (Linux mm/memblock.c, top-down). In real dumps it is three quarters of them."""
 MACHINES = {
     3: "i686",
     20: "ppc",
@@ -205,4 +208,24 @@ def _completeness(source: ByteSource, header: ElfHeader, front: list[Segment], b
         return Completeness.cannot_tell(
             f"it has {where}; memory of zeros that a copy left out, or memory that was never written: open it to be sure"
         )
+    if _ends_in_zeros(source, min(filled)):
+        return Completeness.cannot_tell(
+            f"its last {LAST_BLOCKS * LAST_BLOCK >> 20} MiB seem to be zeros: a file that was given its size first, or memory "
+            "that was never used; open it to be sure"
+        )
     return Completeness.complete(f"all {header.phnum} segments lie inside the file")
+
+
+def _ends_in_zeros(source: ByteSource, start: int) -> bool:
+    seen = 0
+    for block in range(LAST_BLOCKS):
+        at = source.size - LAST_BLOCK * block - SAMPLE
+        if at < start:
+            break
+        try:
+            if any(source.read_at(at, SAMPLE)):
+                return False
+        except NotRecorded:
+            return False  # a transcript of earlier times
+        seen += 1
+    return seen > 0

@@ -20,7 +20,9 @@ descriptors but ends before the last page does; and where space ran out, status 
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import zlib
 from dataclasses import dataclass
 
 from kdump.bytesource import ByteSource, NotRecorded, first_hole
@@ -458,7 +460,7 @@ def _samples(source: ByteSource, header: Header, data: int, written: int) -> str
             last = page.offset + page.size
         seen = max(seen, index + len(window))
         try:
-            trouble = _bad_data(source, header, window[0], data)
+            trouble = _bad_data(source, header, window[0], data, whole=index == written - 1)
         except NotRecorded:
             if index in needed:
                 raise
@@ -468,15 +470,28 @@ def _samples(source: ByteSource, header: Header, data: int, written: int) -> str
     return None
 
 
-def _bad_data(source: ByteSource, header: Header, page: Descriptor, data: int) -> str | None:
-    """What is wrong with the data of a page; None where nothing is."""
+def _bad_data(source: ByteSource, header: Header, page: Descriptor, data: int, whole: bool) -> str | None:
+    """What is wrong with the data of a page; None where nothing is. ``whole``: all of it is read, where that tells more."""
     if not page.flags:
         return _zeros(source, header, page) if page.offset != data else None
+    if page.flags == ZLIB and whole:
+        with contextlib.suppress(NotRecorded):  # a transcript has it only where it is small
+            return _undone(source, header, page)
     head = source.read_at(page.offset, min(16, page.size))
     tail = source.read_at(page.offset + max(0, page.size - 4), min(4, page.size))
     if _framed(page.flags, head, tail, header.block_size):
         return None
     return f"are not {_COMPRESSIONS.get(page.flags, 'compressed')} data"
+
+
+def _undone(source: ByteSource, header: Header, page: Descriptor) -> str | None:
+    """Of a page of zlib everything can be told: it has a checksum."""
+    undo = zlib.decompressobj()
+    try:
+        undone = undo.decompress(source.read_at(page.offset, page.size), header.block_size + 1)
+    except zlib.error as error:
+        return f"do not decompress: {error}"
+    return None if undo.eof and len(undone) == header.block_size else "do not decompress to a page"
 
 
 def _may_be_padded(source: ByteSource, header: Header, last: Descriptor) -> bool:

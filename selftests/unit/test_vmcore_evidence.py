@@ -84,6 +84,7 @@ def test_damaged_dumps(tmp_path, shell):
     cases = {"empty": b"", "zeros": bytes(9000), "text": b"not a dump\n" * 99, "flag": with_incomplete_flag(kdump())}
     cases |= {f"killed {i}": plain(writes[:i]) for i in range(1, len(writes), 3)}
     cases |= {f"flattened, killed {i}": flat(writes[:i], end=False) for i in range(1, len(writes), 3)}
+    cases |= {"last bytes": kdump()[:-8] + bytes(8), "ELF, last bytes": plain(elf)[:-190_000] + bytes(190_000)}
     cases |= {f"ELF, killed {i}": plain(elf[:i]) for i in range(1, len(elf), 2)}
     for name in CUT:
         data = COMPLETE[name]

@@ -249,6 +249,18 @@ def test_an_elf_file_with_holes(tmp_path):
         assert judge(Sparse({0: data}, end, allocated)).complete.state is state
 
 
+def test_an_elf_file_that_ends_in_zeros():
+    data = plain(elf_writes([(0x1000, 60_000), (0x100000, 6 << 20)]))
+    for lost in (2 << 20, 5 << 20):
+        complete = judge(Memory(data[:-lost] + bytes(lost))).complete
+        assert (complete.state, "zeros" in complete.reason) == (State.CANNOT_TELL, True)
+
+
+def test_a_last_page_of_zlib_that_lost_its_end():
+    data = kdump()
+    assert "do not decompress" in judge(Memory(data[:-8] + bytes(8))).complete.reason
+
+
 class Device(Memory):
     is_device = True
 
