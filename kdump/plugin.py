@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -23,6 +24,7 @@ from .judge import attach_finding
 from .probe import script
 from .progress import Gathering, Progress
 from .report.circumstances import describe
+from .report.files import checked_folder
 from .report.model import Finding, HostState, Run
 from .run_loop import RunLoop
 from .short_protocol import ShortProtocol
@@ -35,6 +37,7 @@ PROBE_DEADLINE = 60.0  # s; what hangs is ended after 20 s by the probe itself (
 _TO_SAY_SO = 5.0  # s before that, a probe that is not through says what it has
 PROBE_CAP = 4 * MIB
 CLOCKS_NAMED = 3
+LONGEST_DEADLINE = 86400  # s
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -43,10 +46,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--limit", metavar="PATTERN", help="of the hosts that --hosts takes from an Ansible inventory, only those that match"
     )
     group.addoption("--ssh-accept-new", action="store_true", help="accept and remember keys of hosts never seen before")
-    group.addoption("--connect-timeout", type=float, default=10.0, metavar="S", help="seconds to connect (10)")
+    group.addoption("--connect-timeout", type=_seconds, default=10.0, metavar="S", help="seconds to connect (10)")
     group.addoption(
         "--probe-timeout",
-        type=float,
+        type=_seconds,
         default=PROBE_DEADLINE,
         metavar="S",
         help="seconds per host (60)",
@@ -59,6 +62,14 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     kernels.add_options(group)
     about_dumps.add_options(group)
     group.addoption("--record", metavar="DIR", help="save each host's transcript in DIR, for --hosts=recording://FILE")
+
+
+def _seconds(text: str) -> float:
+    """A deadline: seconds, up to a day."""
+    with suppress(ValueError):
+        if 0 < float(text) <= LONGEST_DEADLINE:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no deadline: give seconds, more than 0 and up to {LONGEST_DEADLINE}")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -141,6 +152,7 @@ class Audit:
         """Say what is wrong with ``--hosts`` and ``--waivers`` before anything else happens."""
         everyone = self.targets
         self._waivers = waivers.of_run(self._config, self._run, {target.name: target.groups for target in everyone})
+        checked_folder(self._config, "--record", self._config.option.record)
         self._targets = [target for target in everyone if self._config.option.shard.holds(target.name)]
         if everyone and not self._targets:
             raise pytest.UsageError(

@@ -12,6 +12,7 @@ The file is a list; all five fields of an entry are mandatory::
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -26,7 +27,6 @@ from .report.model import Finding, HostState, Run, Waiver, WaiverReview, WaiverS
 from .verdict import Verdict
 
 FIELDS = ("cause", "hosts", "justification", "owner", "expires")
-LONGEST = timedelta(days=366)
 EXPIRES_SOON = timedelta(days=14)
 _MOST_BYTES = 1 << 20
 _ORDER = list(WaiverStanding)
@@ -84,6 +84,8 @@ def _entry(node: yaml.Node, path: Path, today: date) -> Entry:
     found: dict[str, yaml.Node] = {}
     for key, value in node.value:
         where = f"{path}:{key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode):
+            raise BadWaivers(f"{where}: the name of a field must be one word")
         if key.value not in FIELDS:
             raise BadWaivers(f"{where}: unknown field {key.value!r}{_meant(str(key.value), FIELDS)}")
         if key.value in found:
@@ -113,12 +115,22 @@ def _patterns(node: yaml.Node, path: Path) -> tuple[str, ...]:
 def _date(node: yaml.Node, path: Path, today: date) -> date:
     where = f"{path}:{node.start_mark.line + 1}"
     try:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", node.value, re.ASCII):
+            raise ValueError
         expires = date.fromisoformat(node.value)
     except (TypeError, ValueError):
         raise BadWaivers(f"{where}: expires must be a day that exists, as YYYY-MM-DD") from None
-    if expires > today + LONGEST:
-        raise BadWaivers(f"{where}: expires {expires}, more than a year ahead: choose {today + LONGEST} or earlier")
+    latest = _a_year_after(today)
+    if expires > latest:
+        raise BadWaivers(f"{where}: expires {expires}, more than a year ahead: choose {latest} or earlier")
     return expires
+
+
+def _a_year_after(day: date) -> date:
+    try:
+        return day.replace(year=day.year + 1)
+    except ValueError:  # of 29 February
+        return date(day.year + 1, 3, 1)
 
 
 def check(entries: Iterable[Entry], path: Path, causes: Collection[str], hosts: Mapping[str, Collection[str]]) -> None:

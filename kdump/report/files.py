@@ -25,6 +25,12 @@ def checked_path(config: pytest.Config, option: str, asked: str | None) -> Path 
     return path
 
 
+def checked_folder(config: pytest.Config, option: str, asked: str | None) -> None:
+    """Make the folder that an option names. Raises :class:`pytest.UsageError` when nothing can be written there."""
+    if asked is not None:
+        checked_path(config, option, str(Path(asked) / "file"))
+
+
 def replace_file(path: Path, text: str) -> None:
     """Replace a file by ``text``. Raises :class:`OSError`."""
     with in_place_of(path) as file:

@@ -135,6 +135,21 @@ def test_unusable_hosts_end_before_anything_else(suite, pytester, hosts, words):
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--connect-timeout=-1", "--connect-timeout=nan", "--probe-timeout=0", "--probe-timeout=inf", "--forks=0"),
+        *("--allow-undetermined=101%", "--allow-undetermined=-1", "--shard=3/2", "--history-keep=0", "--record=/proc/x"),
+    ],
+)
+def test_unusable_options_end_before_anything_else(suite, option):
+    result = suite("good", options=[option])
+    assert result.ret == 4
+    text = result.stdout.str() + result.stderr.str()
+    assert option.partition("=")[0] in text
+    assert "Traceback" not in text
+
+
 @pytest.mark.hostility(23)
 def test_nothing_selected_is_not_green(suite):
     result = suite("good", options=["-k", "nosuchtest"])

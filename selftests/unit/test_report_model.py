@@ -7,6 +7,7 @@ import pytest
 from kdump.cause import SYMPTOM, Cause, Severity, Stage
 from kdump.report import wire
 from kdump.report.model import Answer, Finding, HostState, Run, RunInfo, State, Waiver
+from kdump.report.tolerance import Tolerance
 from kdump.transcript import Reading
 from kdump.verdict import Verdict
 
@@ -92,6 +93,13 @@ def test_exit_status(findings, pytest_status, status):
 
 def test_unreached_host_without_tests_is_incomplete():
     assert run(db1=HostState("db1", reached=False, problem="refused")).exit_status(0) == 6
+
+
+@pytest.mark.parametrize(("verdicts", "status"), [([U, A], 0), ([U, U], 6), ([U, N], 0)])
+def test_a_run_that_saw_nothing_is_not_green_whatever_is_tolerated(verdicts, status):
+    made = run(*(finding(LOAD, verdict, host=f"db{number}") for number, verdict in enumerate(verdicts)))
+    made.tolerance = Tolerance.parse("100%")
+    assert made.exit_status(0) == status
 
 
 def test_waived_cause_does_not_fail_the_run_and_is_shown_as_waived():

@@ -49,6 +49,9 @@ def entries(tmp_path, *texts):
         (text() + "  owner: me\n", ":6: the field 'owner' stands twice"),
         (text(expires="2027-02-29"), ":5: expires must be a day that exists"),
         (text(expires="tomorrow"), ":5: expires must be a day"),
+        (text(expires="20280401"), ":5: expires must be a day"),
+        (text() + "  ? [a, b]\n  : c\n", ":6: the name of a field must be one word"),
+        (text(hosts="&a [*a]"), ":2: hosts must be"),
         (text(expires="[2028-01-01]"), ":5: expires must be a day"),
         (text(expires="2029-03-02"), ":5: expires 2029-03-02, more than a year ahead"),
         (text(cause="no-memori"), ":1: unknown cause 'no-memori' (did you mean 'no-memory'?)"),
@@ -64,6 +67,17 @@ def test_what_is_refused(tmp_path, content, sentence):
 
 
 @pytest.mark.hostility(24)
+@pytest.mark.parametrize(("today", "latest"), [(date(2026, 11, 25), date(2027, 11, 25)), (date(2028, 2, 29), date(2029, 3, 1))])
+def test_a_year_is_a_year(tmp_path, today, latest):
+    path = tmp_path / "waivers.yml"
+    for day in (latest, latest + timedelta(1)):
+        path.write_text(text(expires=day))
+        if day == latest:
+            assert load(path, today)[0].waiver.expires == latest
+    with pytest.raises(BadWaivers, match=f"choose {latest} or earlier"):
+        load(path, today)
+
+
 def test_a_year_ahead_and_a_byte_order_mark_are_accepted(tmp_path):
     assert entries(tmp_path, b"\xef\xbb\xbf" + text(expires="2029-03-01").encode())[0].waiver.expires == date(2029, 3, 1)
 
