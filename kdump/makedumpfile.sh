@@ -42,7 +42,7 @@ makedumpfile_trial() {
         ;;
     esac
     grep -E '^(MemTotal|MemFree):' /proc/meminfo
-    limit 10 nice -n 10 makedumpfile --mem-usage /proc/kcore 2>&1
+    limit 30 nice -n 10 makedumpfile --mem-usage /proc/kcore 2>&1
 }
 
 # capture_makedumpfile: "same WHY" where the capture kernel will run the host's makedumpfile or a copy of it; otherwise the

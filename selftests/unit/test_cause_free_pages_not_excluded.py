@@ -4,7 +4,17 @@ import pytest
 
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, says
-from selftests.unit.test_cause_section_size_bits_mismatch import DEFAULT, FAILS, NEEDLESS, ROOT, SILENT, SLOW, TABLE, WALKS
+from selftests.unit.test_cause_section_size_bits_mismatch import (
+    DEFAULT,
+    FAILS,
+    NEEDLESS,
+    ROOT,
+    SILENT,
+    SLOW,
+    TABLE,
+    UNRESERVED,
+    WALKS,
+)
 
 TYPED = says("vmcoreinfo", "OSRELEASE=6.12.0\nNUMBER(PAGE_SLAB_MAPCOUNT_VALUE)=-452984832")
 
@@ -20,6 +30,7 @@ TYPED = says("vmcoreinfo", "OSRELEASE=6.12.0\nNUMBER(PAGE_SLAB_MAPCOUNT_VALUE)=-
         (NEEDLESS, Verdict.NOT_APPLICABLE),
         (FAILS, Verdict.UNDETERMINED),
         (SLOW, Verdict.UNDETERMINED),
+        (UNRESERVED, Verdict.UNDETERMINED),
         (denied("makedumpfile_trial"), Verdict.UNDETERMINED),
     ],
 )

@@ -33,6 +33,7 @@ Total pages on system:	209835          """
 WALKS = says("makedumpfile_trial", TABLE.format(free=143431))
 FAILS = says("makedumpfile_trial", "get_mm_sparsemem: Can't get the address of mem_section.\n\nmakedumpfile Failed.", "", 1)
 OTHER = says("makedumpfile_trial", "Can't read mem_section array.\nCan't get the address of mem_section.", "", 1)
+UNRESERVED = says("makedumpfile_trial", "show_mem_usage: No memory is reserved for crashkernel!\n\nmakedumpfile Failed.", "", 1)
 SLOW = says("makedumpfile_trial", "MemFree: 1 kB", "", 124)
 DEFAULT = says("makedumpfile_copy", "same the kdump initramfs was built after it was installed")
 OTHER_READS = says("makedumpfile_copy", "host id aa\nhost reads\nimage id bb\nimage reads")
@@ -52,6 +53,7 @@ SCP = (says("kdump_userspace", "/usr/bin/kdumpctl"), says("core_collector_lines"
         ([ARM, EXPORTS, DEAF, FAILS], RED, "does not read"),
         ([ARM, SILENT, READS, OTHER], UNKNOWN, "mem_section"),
         ([ARM, SILENT, READS, SLOW], UNKNOWN, "did not finish"),
+        ([ARM, SILENT, READS, UNRESERVED], UNKNOWN, "only where memory is reserved"),
         ([ARM, denied("vmcoreinfo"), READS], UNKNOWN, "--sudo"),
         ([X86, denied("vmcoreinfo"), READS], NOT_APPLICABLE, "x86_64"),
         ([ARM, EXPORTS, missing("makedumpfile_reads_section_size")], NOT_APPLICABLE, "not installed"),
