@@ -65,7 +65,7 @@ bench-crash: $(VENV)/.dev
 	$(BIN)/python bench/crash_bench.py
 
 bench-faults: $(VENV)/.dev
-	@tools/packages lab/packages.txt selftests/packages.txt
+	@tools/packages lab/packages.txt lab/packages-arm64.txt selftests/packages.txt
 	$(BIN)/python bench/faults_bench.py
 
 $(VENV)/.fuzz: requirements-fuzz.txt $(VENV)/.dev

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab import build, recipe
 from lab.errors import LabError
 from lab.faults import FAULTS, NOT_STAGED, logs
-from lab.faults.model import TRUE_OF, Fault
+from lab.faults.model import TRUE_OF, Fault, musts
 from lab.faults.staging import ROOT, Outcome, Staging
 
 LEGEND = "X present, as staged   c a declared consequence   M missed   F false alarm   ? open, as declared   ! open   . absent"
@@ -131,7 +131,7 @@ def columns() -> list[str]:
 
 def _cell(target: str, fault: Fault, cause: str, outcome: Outcome) -> str:
     wanted = fault.on[target]
-    must = wanted.present | TRUE_OF.get(target, frozenset())
+    must = musts(target, wanted)
     if cause in outcome.found.get("present", ()):
         return "X" if cause in must else "c" if cause in wanted.allowed else "F"
     if cause in must:
@@ -145,21 +145,22 @@ def matrix(rows: list[Row], outcomes: dict[Name, Outcome]) -> str:
     """The whole report as text."""
     causes = columns()
     # the columns are few, so their names stand above them, one step lower each
-    width = max(len(fault.name) for _, fault in rows) + 11
+    first = max(len(target) for target, _ in rows) + 2
+    width = max(len(fault.name) for _, fault in rows) + first
     lines = [f"Staged faults and named causes, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", LEGEND, ""]
     for number, cause in enumerate(causes):
         lines.append(" " * (width + 9) + "| " * number + cause)
-    lines.append(f"{'target':11}{'fault':{width - 11}}  seconds " + "| " * len(causes))
+    lines.append(f"{'target':{first}}{'fault':{width - first}}  seconds " + "| " * len(causes))
     for target, fault in rows:
         outcome = outcomes.get((target, fault.name))
         if outcome is None:
-            lines.append(f"{target:11}{fault.name:{width - 11}}        - not staged in this run")
+            lines.append(f"{target:{first}}{fault.name:{width - first}}        - not staged in this run")
             continue
         cells = " ".join(_cell(target, fault, cause, outcome) for cause in causes)
         if not outcome.found:
             cells = "could not be staged"
         proven = " (proven by a crash)" if fault.proof and not outcome.problems else ""
-        lines.append(f"{target:11}{fault.name:{width - 11}}{outcome.seconds:9.0f} {cells}{proven}")
+        lines.append(f"{target:{first}}{fault.name:{width - first}}{outcome.seconds:9.0f} {cells}{proven}")
     judged = [outcome for outcome in outcomes.values() if outcome.found]
     wrong = [f"{outcome.target} {outcome.fault}: {problem}" for outcome in outcomes.values() for problem in outcome.problems]
     lines += ["", f"{len(judged)} faults staged and judged in {sum(outcome.seconds for outcome in judged):.0f} s."]

@@ -23,6 +23,8 @@ _REACHED = b"Unable to mount root fs"
 
 def choose(kernel: Path, arch: str, say: Callable[[str], None]) -> str:
     """``kvm`` or ``tcg``; says in one line which it is when it had to find out."""
+    if arch != "amd64" or os.uname().machine != "x86_64":  # no processor runs another's programs
+        return "tcg"
     forced = os.environ.get("KDUMP_LAB_ACCEL", "")
     if forced in ("kvm", "tcg"):
         return forced
@@ -50,8 +52,6 @@ def _find_out(kernel: Path, arch: str) -> tuple[str, str]:
         return "tcg", "there is no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg", "this user may not open /dev/kvm"
-    if arch != "amd64" or os.uname().machine != "x86_64":
-        return "tcg", "the machine has another processor architecture"
     command = [BINARIES[arch], "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-machine", "pc"]
     command += ["-accel", "kvm", "-cpu", "host", "-m", "256", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel)]
     command += ["-append", "console=ttyS0 panic=-1"]

@@ -25,7 +25,7 @@ KEEP_OLD = 3 * 86400.0
 def ensure(recipe: Recipe, say: Callable[[str], None] = tell) -> Image:
     """The recipe's image, built now if the cache has none, and its ordinary machine frozen. Raises LabError."""
     state.qemu_version(recipe.arch)
-    rootfs.check_tools()
+    rootfs.check_tools(recipe)
 
     def waiting() -> None:
         say(f"Another process is building {recipe.name}: waiting for it.")
@@ -59,7 +59,8 @@ def _build(recipe: Recipe, say: Callable[[str], None]) -> Image:
     started = time.monotonic()
     try:
         keys.generate(work / "keys")
-        say(f"Building {recipe.name} from Debian's packages ({recipe.suite}): usually 2 minutes. Details: {log}")
+        how_long = "10 minutes, under emulation" if rootfs.is_foreign(recipe) else "2 minutes"
+        say(f"Building {recipe.name} from Debian's packages ({recipe.suite}): usually {how_long}. Details: {log}")
         facts = rootfs.build(recipe, work, (work / "keys" / "user.pub").read_text(), work / "keys" / "host", log)
         say(f"Built after {time.monotonic() - started:.0f} s. First boot, which makes the kdump initramfs: usually 2 minutes.")
         (work / "image.json").write_text(json.dumps({"root_uuid": facts.root_uuid, "kernel": facts.kernel}))

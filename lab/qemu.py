@@ -7,7 +7,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-BINARIES = {"amd64": "qemu-system-x86_64"}
+BINARIES = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+
+#: arch -> the board, and the processor that is emulated on it. Debian's arm64 kernel runs on a Cortex-A57 as well as on
+#: "max", whose pointer authentication costs an emulator much.
+_BOARDS = {"amd64": ("pc", "max"), "arm64": ("virt", "cortex-a57")}
 
 # bus -> the controller it needs (if any) and the disk device
 _BUSES = {
@@ -56,11 +60,12 @@ class Files:
     qmp: Path
 
 
-def accel_arguments(accel: str) -> list[str]:
-    """``kvm`` or ``tcg``. Without tb-size, the emulator's translation cache doubles a machine's memory."""
+def board_arguments(arch: str, accel: str) -> list[str]:
+    """*accel*: ``kvm`` or ``tcg``. Without tb-size, the emulator's translation cache doubles a machine's memory."""
+    board, processor = _BOARDS[arch]
     if accel == "kvm":
-        return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
+        return ["-machine", board, "-accel", "kvm", "-cpu", "host"]
+    return ["-machine", board, "-accel", "tcg,thread=multi,tb-size=256", "-cpu", processor]
 
 
 def kernel_arguments(accel: str) -> str:
@@ -79,7 +84,7 @@ def command(hardware: Hardware, files: Files, incoming: Path | None = None) -> l
     *incoming* is a frozen machine's state, compressed by zstd.
     """
     line = [BINARIES[hardware.arch], "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
-    line += ["-machine", "pc", *accel_arguments(hardware.accel)]
+    line += board_arguments(hardware.arch, hardware.accel)
     line += ["-m", str(hardware.memory), "-smp", str(hardware.cpus)]
     line += ["-kernel", str(files.kernel), "-initrd", str(files.initrd), "-append", hardware.append]
     line += ["-chardev", f"file,id=console,path={files.console},append=on", "-serial", "chardev:console"]

@@ -120,8 +120,9 @@ DEBIAN12 = Recipe(
 # An older kernel (5.10), kexec-tools (2.0.20), makedumpfile (1.6.8) and crash (7.2.9, which cannot do without strings).
 DEBIAN11 = dataclasses.replace(DEBIAN12, name="debian11", suite="bullseye")
 
-# A newer kernel (6.12), kexec-tools (2.0.29: kexec_file_load first), makedumpfile (1.7.6) and crash (8.0.6).
-DEBIAN13 = dataclasses.replace(DEBIAN12, name="debian13", suite="trixie")
+# A newer kernel (6.12), kexec-tools (2.0.29: kexec_file_load first), makedumpfile (1.7.6) and crash (8.0.6). e2fsprogs is no
+# part of every system any more.
+DEBIAN13 = dataclasses.replace(DEBIAN12, name="debian13", suite="trixie", packages=(*DEBIAN12.packages, "e2fsprogs"))
 
 # What kdump-tools does not use, and kdumpctl does: dracut and its squash module. It stands beside initramfs-tools, which still
 # makes this machine's images (the package dracut would replace it). And what disks can rest on: LVM, LUKS.
@@ -131,7 +132,16 @@ DEBIAN12_DRACUT = dataclasses.replace(
     packages=(*DEBIAN12.packages, "dracut-core", "dracut-squash", "squashfs-tools", "lvm2", "cryptsetup"),
 )
 
-TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN11, DEBIAN12, DEBIAN12_DRACUT, DEBIAN13)}
+# Another architecture, to be audited, not to be crashed: Debian's kexec leaves an arm64 capture kernel no usable /proc/vmcore.
+DEBIAN12_ARM64 = dataclasses.replace(
+    DEBIAN12,
+    name="debian12-arm64",
+    arch="arm64",
+    packages=tuple(package.replace("amd64", "arm64") for package in DEBIAN12.packages),
+    cmdline="console=ttyAMA0,115200 net.ifnames=0",
+)
+
+TARGETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (DEBIAN11, DEBIAN12, DEBIAN12_DRACUT, DEBIAN13, DEBIAN12_ARM64)}
 DEFAULT_TARGET = DEBIAN12.name
 
 

@@ -59,6 +59,13 @@ def test_what_is_true_of_every_machine_of_a_target_is_no_false_alarm():
     assert misjudged("debian13", SILENT, 0, {})[0].startswith("MISS")
 
 
+def test_what_is_true_of_a_target_may_be_hidden_by_a_fault():
+    hidden = expect("vmcore-damaged", undetermined=TRUE_OF["debian13"])
+    found = {"present": {"vmcore-damaged"}, "could not determine": TRUE_OF["debian13"]}
+    assert misjudged("debian13", hidden, 1, found) == []
+    assert misjudged("debian13", hidden, 1, {"present": {"vmcore-damaged"}})[0].startswith("TOO SURE")
+
+
 def test_the_matrix_shows_each_kind_of_cell_and_what_was_not_staged():
     fault = Fault("cut", "it was cut", {"debian12": BROKEN})
     rows = [("debian12", fault)]

@@ -2,10 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from lab import image, qemu, recipe, rootfs, state
+from lab import accel, image, qemu, recipe, rootfs, state
 from lab.backend import LabBackend
 from lab.errors import LabError
 from lab.image import Image
@@ -94,12 +95,30 @@ def test_a_frozen_machine_is_only_for_the_same_hardware(monkeypatch):
 
 
 @pytest.mark.parametrize("user", [0, 1000])
-def test_what_a_build_needs_is_what_the_package_list_installs(user, monkeypatch):
+@pytest.mark.parametrize("made_of", [recipe.DEBIAN12, recipe.DEBIAN12_ARM64], ids=lambda made_of: made_of.arch)
+def test_what_a_build_needs_is_what_the_package_lists_install(user, made_of, monkeypatch):
     monkeypatch.setattr(rootfs.os, "geteuid", lambda: user)
     monkeypatch.setattr(rootfs.shutil, "which", lambda tool, path: None)
     with pytest.raises(LabError) as missing:
-        rootfs.check_tools()
+        rootfs.check_tools(made_of)
     named = set(str(missing.value).partition("apt-get install ")[2].split())
-    listed = Path(rootfs.__file__).with_name("packages.txt").read_text().splitlines()
+    lists = ["packages.txt"] + ["packages-arm64.txt"] * rootfs.is_foreign(made_of)
+    listed = [line for name in lists for line in Path(rootfs.__file__).with_name(name).read_text().splitlines()]
     installed = {line.partition("#")[0].strip() for line in listed}
     assert named - {"tar"} <= installed  # tar is part of every Debian
+    assert ("qemu-user-static" in named) == rootfs.is_foreign(made_of)
+
+
+def test_an_arm64_machine_is_built_with_few_drivers_and_emulated_on_its_own_board():
+    command = rootfs._bootstrap_command(recipe.DEBIAN12_ARM64, Path("/additions.tar"), Path("/rootfs.tar"))
+    assert "--architectures=arm64" in command
+    assert any("linux-image-arm64" in word for word in command) and not any("amd64" in word for word in command)
+    line = qemu.command(dataclasses.replace(HARDWARE, arch="arm64"), FILES)
+    assert line[0] == "qemu-system-aarch64" and line[line.index("-machine") + 1] == "virt"
+
+
+def test_another_architectures_machine_is_emulated_whatever_is_asked_for(monkeypatch):
+    monkeypatch.setattr(accel.os, "uname", lambda: SimpleNamespace(machine="x86_64"))
+    monkeypatch.setenv("KDUMP_LAB_ACCEL", "kvm")
+    assert accel.choose(Path("/i/vmlinuz"), "arm64", print) == "tcg"
+    assert accel.choose(Path("/i/vmlinuz"), "amd64", print) == "kvm"
