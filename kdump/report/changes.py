@@ -142,7 +142,8 @@ def compare(
     if not past:
         return None
     last, now = past[0], run.matrix()
-    reached = {name for name, host in run.hosts.items() if host.reached}
+    judged = {finding.host for finding in run.findings}  # a run that was stopped knows nothing of the others
+    reached = {name for name, host in run.hosts.items() if host.reached and name in judged}
     newly, fixed, unseen = [], [], []
     for pair, state in now.items():
         before = [was for one in past if (was := one.verdicts.get(pair))]
@@ -168,7 +169,7 @@ def compare(
         flapping=tuple(sorted(pair for pair in now if _flips(history, pair) >= FLAPS)),
         first_seen=tuple(sorted(names - known_hosts)),
         gone=tuple(sorted(last.hosts - names)),
-        lost=tuple(sorted((names - reached) & (last.hosts - last.unreached))),
+        lost=tuple(sorted((judged - reached) & (last.hosts - last.unreached))),
         back=tuple(sorted(reached & last.unreached)),
         new_dumps=tuple(one for one in dumps if one.identity not in known_dumps and one.host in known_hosts),
         trends=tuple(_trend(cause.id, history) for cause in run.causes()),

@@ -109,7 +109,7 @@ def _host(report: HostReport) -> dict[str, Any]:
         "name": report.host.name,
         "answer": report.answer.value,
         "summary": report.summary,
-        "reached": report.host.reached,
+        "reached": report.host.reached and bool(report.findings),
         "problem": report.host.problem or None,
         "taken_at": report.host.taken_at or None,
         "kernel_release": report.host.kernel_release or None,

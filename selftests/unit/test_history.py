@@ -263,6 +263,14 @@ def test_hosts_are_lost_and_back(store):
     assert (still.lost, still.back) == ((), ())
 
 
+def test_hosts_that_a_stopped_run_did_not_come_to_are_neither_lost_nor_back():
+    run = now(A)
+    run.hosts |= {"db3": HostState("db3"), "db4": HostState("db4")}
+    (last,) = past(State.ABSENT, hosts=("db1", "db2", "db3", "db4"))
+    changes = compare(run, [replace(last, unreached=frozenset({"db3"}))])
+    assert changes.lines() == []
+
+
 def test_new_dumps():
     seen = [DUMP, replace(DUMP, path="/var/crash/2/vmcore"), replace(DUMP, host="db9")]
     changes = compare(now(A), past(State.ABSENT), seen, frozenset({DUMP.identity}))
