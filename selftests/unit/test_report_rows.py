@@ -1,0 +1,27 @@
+"""Which findings have a row in pytest-html's table."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from kdump.report import html
+from kdump.report.model import HostState
+from selftests.unit.test_report_model import LOAD, A, N, P, U, finding, run
+
+VERDICTS = [P, U, A, N, P, P]
+FINDINGS = [replace(finding(LOAD, verdict), nodeid=f"n{number}") for number, verdict in enumerate(VERDICTS)]
+
+
+@pytest.mark.parametrize(("tests", "shown"), [(3, [0, 1, 2, 3, 4, 5]), (4, [0, 1, 4])])
+def test_of_a_large_run_what_is_not_green_up_to_a_number(monkeypatch, tests, shown):
+    monkeypatch.setattr(html, "MOST_ROWS", 3)
+    page = html.Page(SimpleNamespace(), run(*FINDINGS))
+    page.pytest_collection_finish(SimpleNamespace(items=range(tests)))
+    for _ in range(2):  # asked again, it says the same
+        assert [number for number, one in enumerate(FINDINGS) if page.shows(one)] == shown
+
+
+def test_a_dead_host_has_one_row():
+    page = html.Page(SimpleNamespace(), run(*FINDINGS, db1=HostState("db1", reached=False)))
+    assert [page.shows(one) for one in FINDINGS] == [True, False, False, False, False, False]
