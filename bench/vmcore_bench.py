@@ -89,6 +89,8 @@ def elf_file(path: Path, size: int) -> None:
             file.seek(offset)
             file.write(raw)
         file.truncate(at)
+        file.seek(-64, 2)
+        file.write(b"\xff" * 64)  # the top of memory, which a kernel uses
 
 
 FORMATS: dict[str, Callable[[Path, int], None]] = {

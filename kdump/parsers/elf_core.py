@@ -9,19 +9,20 @@ Segments lie in the file in the order of their headers, both in makedumpfile's f
 from __future__ import annotations
 
 import contextlib
-import struct
 from dataclasses import dataclass
+from typing import Any
 
 from kdump.bytesource import ByteSource, NotRecorded, first_hole
 from kdump.parsers import vmcoreinfo
 from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.elf_notes import walk
+from kdump.parsers.elf_structures import structures
 from kdump.parsers.reading import exactly
 from kdump.parsers.unreadable import EndsEarly, Unreadable
 
 MAGIC = b"\x7fELF"
-ET_CORE = 4
-PT_NULL, PT_LOAD, PT_NOTE = 0, 1, 4
+ET_CORE = "ET_CORE"
+PT_NULL, PT_LOAD, PT_NOTE = "PT_NULL", "PT_LOAD", "PT_NOTE"
 PN_XNUM = 0xFFFF
 INCOMPLETE = 0x1
 HEADERS_AT_EACH_END = 128
@@ -35,15 +36,15 @@ LAST_BLOCKS, LAST_BLOCK, SAMPLE = 16, 64 << 10, 64
 """The last bytes of the last blocks of a file: of a machine that has booted some are not zero, for the kernel allocates from the
 top of memory (Linux mm/memblock.c, top-down). In real dumps it is three quarters of them."""
 MACHINES = {
-    3: "i686",
-    20: "ppc",
-    21: "ppc64",
-    22: "s390x",
-    40: "arm",
-    62: "x86_64",
-    183: "aarch64",
-    243: "riscv64",
-    258: "loongarch64",
+    "EM_386": "i686",
+    "EM_PPC": "ppc",
+    "EM_PPC64": "ppc64",
+    "EM_S390": "s390x",
+    "EM_ARM": "arm",
+    "EM_X86_64": "x86_64",
+    "EM_AARCH64": "aarch64",
+    "EM_RISCV": "riscv64",
+    "EM_LOONGARCH": "loongarch64",
 }
 
 
@@ -51,7 +52,7 @@ MACHINES = {
 class ElfHeader:
     order: str
     wide: bool
-    type: int
+    type: str | int
     machine: str
     flags: int
     phoff: int
@@ -67,7 +68,7 @@ class ElfHeader:
 
 @dataclass(frozen=True)
 class Segment:
-    type: int
+    type: str | int
     offset: int
     filesz: int
     align: int
@@ -83,39 +84,45 @@ def read_header(source: ByteSource) -> ElfHeader:
     if head[4] not in (1, 2) or head[5] not in (1, 2):
         raise Unreadable("its ELF header has an unknown class or byte order")
     wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
-    kind, machine, _, _, phoff, shoff, flags, _, phentsize, phnum, shentsize, shnum, shstrndx = struct.unpack_from(
-        order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), head, 16
-    )
+    header = structures(wide, order).Elf_Ehdr.parse(head)
+    phnum = header.e_phnum
     extended = phnum == PN_XNUM
     if extended:
-        first = exactly(source, shoff, 64 if wide else 40, "section header 0")
-        phnum = struct.unpack_from(order + "I", first, 44 if wide else 28)[0]
+        phnum = section_headers(source, wide, order, header.e_shoff, 1, "section header 0")[0].sh_info
     return ElfHeader(
         order,
         wide,
-        kind,
-        MACHINES.get(machine, f"ELF machine {machine}"),
-        flags,
-        phoff,
-        phentsize,
+        header.e_type,
+        MACHINES.get(header.e_machine, f"ELF machine {header.e_machine}"),
+        header.e_flags,
+        header.e_phoff,
+        header.e_phentsize,
         phnum,
         extended,
-        shoff,
-        shentsize,
-        shnum,
-        shstrndx,
+        header.e_shoff,
+        header.e_shentsize,
+        header.e_shnum,
+        header.e_shstrndx,
     )
+
+
+def section_headers(source: ByteSource, wide: bool, order: str, offset: int, count: int, what: str) -> list[Any]:
+    """`count` section headers at `offset`, as pyelftools has them."""
+    one = structures(wide, order).Elf_Shdr
+    size = one.sizeof()
+    raw = exactly(source, offset, size * count, what)
+    return [one.parse(raw[at : at + size]) for at in range(0, len(raw), size)]
 
 
 def segments(source: ByteSource, header: ElfHeader, index: int, count: int) -> list[Segment]:
     """`count` program headers from `index` on."""
-    size = 56 if header.wide else 32
+    one = structures(header.wide, header.order).Elf_Phdr
+    size = one.sizeof()
     if header.phentsize != size:
         raise Unreadable(f"its program headers have {header.phentsize} bytes instead of {size}")
     raw = exactly(source, header.phoff + size * index, size * count, "the program headers")
-    if header.wide:
-        return [Segment(v[0], v[2], v[5], v[7]) for v in struct.iter_unpack(header.order + "IIQQQQQQ", raw)]
-    return [Segment(v[0], v[1], v[4], v[7]) for v in struct.iter_unpack(header.order + "IIIIIIII", raw)]
+    parsed = (one.parse(raw[at : at + size]) for at in range(0, len(raw), size))
+    return [Segment(each.p_type, each.p_offset, each.p_filesz, each.p_align) for each in parsed]
 
 
 def judge(source: ByteSource) -> Dump:

@@ -7,13 +7,13 @@ Owner and type belong together: Xen's note of type 3 is not a build-id, only GNU
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kdump.bytesource import ByteSource
+from kdump.parsers.elf_structures import structures
 
-NT_GNU_BUILD_ID = 3
+NT_GNU_BUILD_ID = "NT_GNU_BUILD_ID"
 MOST_NOTES = 256
 """Notes looked at, not counting runs of equal shape that are skipped (one NT_PRSTATUS per CPU)."""
 _LONGEST_RUN = 8192
@@ -22,7 +22,8 @@ _LONGEST_RUN = 8192
 @dataclass(frozen=True)
 class Note:
     owner: bytes
-    type: int
+    type: str | int
+    """Numbers have the names of GNU's notes, whoever the owner is."""
     offset: int
     """File offset of the descriptor, in bytes."""
     size: int
@@ -39,13 +40,14 @@ def walk(source: ByteSource, offset: int, length: int, order: str = "<") -> Iter
         head = source.read_at(offset, 20) if offset + 12 <= end else b""
         if len(head) < 12:
             return
-        namesz, descsz, kind = struct.unpack_from(order + "III", head)
+        header = structures(True, order).Elf_Nhdr.parse(head[:12])  # the same in 32-bit files
+        namesz, descsz = header.n_namesz, header.n_descsz
         # A driver's dump of its device (Linux fs/proc/vmcore.c, vmcoredd) comes before VMCOREINFO and may have many megabytes.
         if namesz > 256 or descsz > end - offset or namesz + descsz == 0:
             return
         name = head[12:][:namesz] if namesz <= 8 else source.read_at(offset + 12, namesz)
         desc = offset + 12 + _padded(namesz)
-        yield Note(name.rstrip(b"\0"), kind, desc, descsz)
+        yield Note(name.rstrip(b"\0"), header.n_type, desc, descsz)
         stride = 12 + _padded(namesz) + _padded(descsz)
         if name[:4] == b"CORE":
             offset += _run(source, offset, stride, end, head) * stride

@@ -13,7 +13,6 @@ footer (The .xz File Format, 2.1.2), the size in a gzip trailer (RFC 1952, ISIZE
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,10 +20,10 @@ from kdump.bytesource import ByteSource, NotRecorded
 from kdump.parsers import elf_core
 from kdump.parsers.compressed import compression_of, cut_short
 from kdump.parsers.elf_notes import NT_GNU_BUILD_ID, walk
-from kdump.parsers.reading import LARGEST_READ, exactly
+from kdump.parsers.reading import LARGEST_READ
 from kdump.parsers.unreadable import EndsEarly, Unreadable
 
-SHT_PROGBITS, SHT_NOTE, SHT_NOBITS = 1, 7, 8
+SHT_NOTE, SHT_NOBITS = "SHT_NOTE", "SHT_NOBITS"
 MOST_SECTIONS = 1024
 """Section headers read (64 KiB); a vmlinux has about 80."""
 LONGEST_BANNER_SCAN = 64 << 20
@@ -80,7 +79,7 @@ def _elf(source: ByteSource) -> elf_core.ElfHeader:
     header = elf_core.read_header(source)
     if header.type == elf_core.ET_CORE:
         raise Unreadable("it is a core, not a vmlinux")
-    if header.type not in (2, 3):  # ET_EXEC, ET_DYN (arm64, relocatable)
+    if header.type not in ("ET_EXEC", "ET_DYN"):  # the latter is arm64's, relocatable
         raise Unreadable("it is an ELF object, not a vmlinux")
     return header
 
@@ -95,7 +94,7 @@ def _build_id(source: ByteSource, header: elf_core.ElfHeader) -> str | None:
 
 
 def _build_id_of_sections(
-    source: ByteSource, header: elf_core.ElfHeader, sections: list[tuple[str, int, int, int]]
+    source: ByteSource, header: elf_core.ElfHeader, sections: list[tuple[str, str | int, int, int]]
 ) -> str | None:
     for _, kind, offset, size in sections:
         if kind == SHT_NOTE and (found := _note(source, offset, size, header.order)):
@@ -110,7 +109,7 @@ def _note(source: ByteSource, offset: int, size: int, order: str) -> str | None:
     return None
 
 
-def _sections(source: ByteSource, header: elf_core.ElfHeader) -> list[tuple[str, int, int, int]]:
+def _sections(source: ByteSource, header: elf_core.ElfHeader) -> list[tuple[str, str | int, int, int]]:
     """(name, type, offset, size) of every section; empty where the file has none."""
     size = 64 if header.wide else 40
     if header.shoff == 0 or header.shnum == 0:
@@ -118,13 +117,10 @@ def _sections(source: ByteSource, header: elf_core.ElfHeader) -> list[tuple[str,
     if header.shentsize != size or header.shnum > MOST_SECTIONS:
         raise Unreadable(f"its {header.shnum} section headers of {header.shentsize} bytes make no sense")
     try:
-        raw = exactly(source, header.shoff, size * header.shnum, "the section headers")
+        parsed = elf_core.section_headers(source, header.wide, header.order, header.shoff, header.shnum, "the section headers")
     except EndsEarly as early:
         raise Unreadable("it is cut short: its section headers lie past the end of the file") from early
-    if header.wide:
-        rows = [(v[0], v[1], v[4], v[5]) for v in struct.iter_unpack(header.order + "IIQQQQIIQQ", raw)]
-    else:
-        rows = [(v[0], v[1], v[4], v[5]) for v in struct.iter_unpack(header.order + "IIIIIIIIII", raw)]
+    rows = [(one.sh_name, one.sh_type, one.sh_offset, one.sh_size) for one in parsed]
     if header.shstrndx >= len(rows):
         return []
     names = source.read_at(rows[header.shstrndx][2], min(rows[header.shstrndx][3], 1 << 16))
@@ -134,7 +130,7 @@ def _sections(source: ByteSource, header: elf_core.ElfHeader) -> list[tuple[str,
     ]
 
 
-def _banners(source: ByteSource, sections: list[tuple[str, int, int, int]]) -> Iterator[str]:
+def _banners(source: ByteSource, sections: list[tuple[str, str | int, int, int]]) -> Iterator[str]:
     seen: set[str] = set()
     for name, kind, offset, size in sections:
         if name not in (".rodata", ".init.data", ".init.rodata", ".data") or kind == SHT_NOBITS:
