@@ -583,8 +583,31 @@ ev_record() {
     [ "$ev_rec_size" -le 1099511627776 ] || ev_rec_size=-1
 }
 
-# ev_banners: of the bytes of a vmlinux the words in which it names its build, by lines. .rodata, where they are, comes right
-# after .text; a modern kernel has two, of which the first is not whole.
+# ev_rodata TABLE NAMES: "OFFSET SIZE" of .rodata, by the section headers and their names (hexadecimal); nothing where there is none.
+ev_rodata() {
+    printf '%s\n' "$1" "$2" | awk -v entry="$ev_shdr" -v wide="$ev_word_size" -v order="$ev_order" '
+        function number(text, at, length_, i, sum) { # of so many bytes, at a byte of this hexadecimal text
+            sum = 0
+            for (i = 0; i < length_; i++)
+                sum = sum * 256 + byte(text, at + (order == "big" ? i : length_ - 1 - i))
+            return sum
+        }
+        function byte(text, at) {
+            return index(digits, substr(text, 2 * at + 1, 1)) * 16 + index(digits, substr(text, 2 * at + 2, 1)) - 17
+        }
+        BEGIN { digits = "0123456789abcdef" }
+        NR == 1 { table = $0 }
+        NR == 2 {
+            for (at = 0; 2 * (at + entry) <= length(table); at += entry)
+                if (substr($0, 2 * number(table, at, 4) + 1, 16) == "2e726f6461746100") {
+                    printf "%.0f %.0f\n", number(table, at + (wide == 8 ? 24 : 16), wide), number(table, at + (wide == 8 ? 32 : 20), wide)
+                    exit
+                }
+        }'
+}
+
+# ev_banners: of the bytes of a vmlinux the words in which it names its build, by lines. A modern kernel has two, both in
+# .rodata (right after .text), of which the first is not whole.
 ev_banners() {
     head -c 67108864 | grep -aoE -m 2 'Linux version [0-9][ -~]{8,400}' | head -n 2 | sed 's/^/banner /'
 }
@@ -636,18 +659,20 @@ ev_vmlinux() {
     esac
     [ -z "$ev_inside" ] || return 0
     [ "$ev_raw" = 7f454c46 ] && ev_elf_header 0 || return 0
-    ev_banners <"$ev_file"
     if [ "$ev_phnum" -gt 0 ] && [ "$ev_phnum" -le 64 ]; then
         ev_put "$ev_phoff" $((ev_phdr * ev_phnum))
         ev_segment_notes 64 474e55
     fi
     [ "$ev_shoff" -gt 0 ] && [ "$ev_shnum" -gt 0 ] && [ "$ev_shnum" -le 160 ] || return 0
     ev_put "$ev_shoff" $((ev_shdr * ev_shnum))
+    ev_sections=$ev_raw
     if [ "$ev_word_size" -eq 8 ]; then set -- 24 32; else set -- 16 20; fi
     ev_here=$((ev_shoff + ev_shdr * ev_shstrndx))
     if ev_num $((ev_here + $1)) "$ev_word_size"; then
         ev_at=$ev_n
         ev_num $((ev_here + $2)) "$ev_word_size" && ev_put "$ev_at" $((ev_n < 65536 ? ev_n : 65536))
+        ev_at=$(ev_rodata "$ev_sections" "$ev_raw")
+        [ -z "$ev_at" ] || tail -c "+$((${ev_at% *} + 1))" "$ev_file" 2>/dev/null | head -c "${ev_at#* }" | ev_banners
     fi
     ev_index=0
     while [ "$ev_index" -lt "$ev_shnum" ] && [ -z "$ev_found" ]; do
