@@ -13,6 +13,7 @@ from .connection.errors import printable
 
 # A name of the DNS, or an alias of ssh_config; never something that ssh(1) takes for an option.
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,252}")
+_DOTTED = re.compile(r"[0-9.]+")
 _SHOWN = 255  # characters of an entry that is refused
 _BY_ADDRESS = ("", "ssh", "paramiko", "safe-ssh")
 # What testinfra 10.2.2 takes from a URL (testinfra/backend/__init__.py, parse_hostspec); it drops everything else unsaid.
@@ -158,7 +159,7 @@ def bad_address(host: str) -> str:
         return ""
     if not host:
         return "names no host"
-    if re.fullmatch(r"[0-9.]+", host):
+    if _DOTTED.fullmatch(host):
         try:
             ipaddress.IPv4Address(host)
         except ValueError:

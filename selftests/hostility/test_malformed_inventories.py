@@ -60,4 +60,4 @@ def test_ends_in_time_with_one_sentence(tmp_path, measured, how, content, words)
     assert "Traceback" not in said and len(said) < 2000
     assert took < 3 + slack(12.0)
     sentence = next(line for line in said.splitlines() if line.startswith("ERROR: "))
-    measured(sentence.removeprefix("ERROR: ").replace(str(path), "list")[:200], f"{took:.1f} s")
+    measured(sentence.removeprefix("ERROR: ").replace(str(path), "list")[:120], f"{took:.1f} s")
