@@ -6,7 +6,7 @@
     python -m kdump.fleet report [--run=ID]         a run's reports, also of one that was cut off
     python -m kdump.fleet merge SHARD.sqlite…       one run out of the shards of several controllers
 
-Exit status as of the run: 0 healthy, 1 something present, 6 incomplete; 4 for bad input.
+Exit status as of the run: 0 healthy, 1 something present, 6 incomplete; 3 where a page cannot be written, 4 for bad input.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 from .history.plugin import DEFAULT
 from .history.store import BadHistory, Store, StoredRun
@@ -42,13 +43,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadHistory as problem:
         print(problem, file=sys.stderr)
         return ExitStatus.USAGE
+    except CannotWriteError as problem:
+        print(problem, file=sys.stderr)
+        return ExitStatus.INTERNAL
+
+
+class CannotWriteError(Exception):
+    """A report's file; ``str()`` is one sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's own status for bad usage, 2, is that of a run that was interrupted."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        replace_file(path, text)
     except OSError as error:
-        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
-        return ExitStatus.USAGE
+        raise CannotWriteError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m kdump.fleet", description="Runs of the past and of other controllers.")
+    parser = _Parser(prog="python -m kdump.fleet", description="Runs of the past and of other controllers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("runs", help="the runs in the history")
     listing.set_defaults(run_command=_list)
@@ -101,9 +121,9 @@ def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
     run.changes = compare(run, past, dumps, store.dumps(stored.selection, stored.id))
     status = _status(run, stored)
     page = options.html or options.history.with_name(fleet_page.NAME)
-    replace_file(page, fleet_page.render(run, notice).html)
+    _replace(page, fleet_page.render(run, notice).html)
     if options.json:
-        replace_file(options.json, json.dumps(json_report.as_data(run, status), indent=1, ensure_ascii=False) + "\n")
+        _replace(options.json, json.dumps(json_report.as_data(run, status), indent=1, ensure_ascii=False) + "\n")
     for line, _ in (*host_lines(run.reports(), everyone=False), *waiver_lines(run.waivers)):
         print(line)
     for line in run.changes.lines() if run.changes else ():

@@ -153,6 +153,23 @@ def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypa
     measured(re.search("INCOMPLETE: .*", text)[0], f"kill -9 at {50 if REAL else 5} moments, 0 finished hosts lost")
 
 
+@pytest.mark.hostility(32)
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--html=/dev/full"], 3, "/dev/full cannot be written: No space left"),
+        (["--json=/proc/x"], 3, "/proc/x cannot be written"),
+        (["--run=99"], 4, "has no run 99"),
+        (["--run=x"], 4, "invalid int value"),
+    ],
+)
+def test_a_report_that_cannot_be_made_says_why(fleet, options, status, words):
+    fleet()
+    found, text = fleet("report", *options, module="kdump.fleet")
+    assert (found, "Traceback" in text) == (status, False)
+    assert words in text
+
+
 def test_nothing_to_resume(fleet):
     fleet()
     status, text = fleet("--resume")
