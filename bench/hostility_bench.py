@@ -2,8 +2,8 @@
 
     python bench/hostility_bench.py [--real] [--write] [ROW …]
 
-``--real``, on a machine that does nothing else: with the deadlines of a night, fleets of 1,000 hosts, a lab machine, and the
-figures as they stand; otherwise as the suite's own tests have them (selftests/hostility/strictness.py). ``--write``: into
+``--real``, on a machine that does nothing else: with the deadlines of a night, fleets of 1,000 hosts, and the figures as they
+stand; otherwise as the suite's own tests have them (selftests/hostility/strictness.py). ``--write``: into
 docs/hostility.md, too. Exit status: 0 all rows hold, 1 one does not.
 """
 
@@ -93,7 +93,7 @@ def main() -> int:
     rows = set(options.rows or ROWS)
     seen = Watching(rows)
     os.chdir(ROOT / "selftests")
-    folders = ["unit", "plugin", "report", "connection", "hostility", "fuzz", *(["e2e"] if options.real else [])]
+    folders = ["unit", "plugin", "report", "connection", "hostility", "fuzz"]
     pytest.main(["-q", "--tb=short", "-p", "no:cacheprovider", *folders], plugins=[seen])
     lines = table(seen, rows)
     print("\n".join(lines))

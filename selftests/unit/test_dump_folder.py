@@ -120,6 +120,7 @@ def test_a_dump_that_grows_is_not_accused(look, folder):
     assert look(folder)[0] is Verdict.PRESENT  # nobody writes any more
 
 
+@pytest.mark.hostility(28)
 @pytest.mark.parametrize("age", [-(10**6), 10**9])
 def test_clocks_that_were_wrong(look, folder, age):
     put(folder, "2026/vmcore", kdump()[:-100], age=age)

@@ -55,6 +55,7 @@ def test_nothing_becomes_certain(path):
             assert not certain, f"{lost}: {certain}"
 
 
+@pytest.mark.hostility(27)
 @pytest.mark.parametrize("path", [path for path in RECORDINGS if "healthy" in path.stem], ids=lambda path: path.stem)
 def test_nothing_is_known_of_a_host_that_says_nothing(path):
     transcript = recording.load(path)
