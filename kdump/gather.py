@@ -81,7 +81,7 @@ class Gatherer:
         waiting = []
         for target, since in dict(self._under_way).items():
             doing = getattr(target.backend, "doing", "")
-            if self._doing.get(target, ("", 0.0))[0] != doing:
+            if target not in self._doing or self._doing[target][0] != doing:  # a local one does not say what it does
                 self._doing[target] = (doing, now if target in self._doing else since)
             most = current().connect_timeout if doing == "connect" else self._deadline
             waiting.append(Waiting(target.name, now - since, doing, max(0.0, self._doing[target][1] + most - now)))

@@ -192,8 +192,9 @@ class Audit:
         option = self._config.option
         dumps = about_dumps.AboutDumps(self._config)
         wanted = dict.fromkeys(name for item in session.items for name in getattr(item, "fixturenames", ()))
+        facts = self._kernels.facts_of_hosts([*wanted, *dumps.asked_besides(wanted)])
         self._gatherer = Gatherer(
-            script(self._kernels.facts_of_hosts(wanted), vmlinux=dumps.vmlinux.paths, most=option.probe_timeout - _TO_SAY_SO),
+            script(facts, vmlinux=dumps.vmlinux.paths, most=option.probe_timeout - _TO_SAY_SO),
             forks=self._forks(),
             deadline=option.probe_timeout,
             cap=PROBE_CAP,

@@ -4,6 +4,9 @@ import io
 
 import pytest
 
+from kdump.connection.local import LocalBackend
+from kdump.gather import Gatherer
+from kdump.hosts import Target
 from kdump.progress import Gathering, Progress, Waiting
 
 
@@ -61,3 +64,12 @@ def test_a_line_never_wraps():
     assert len(Gathering(1, 51, 3.0, many).line(59)) == 59
     assert Gathering(1, 51, 3.0, many).line(500).endswith("and 47 more")
     assert Gathering(1, 51, 3.0, many).line(110).endswith("host-0.example.org (connect, 3 s) and 49 more")
+
+
+def test_a_slow_machine_that_is_this_one():
+    """It has no connection that would say what it does."""
+    backend, told = LocalBackend(""), []
+    gatherer = Gatherer("sleep 1", forks=1, deadline=20.0, cap=1 << 10)
+    gatherer.start([target := Target("here", backend, None)])
+    assert gatherer.next_done(told.append) is target
+    assert told and told[0].waiting[0].host == "here"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kdump import opening
+from kdump.about_dumps import AboutDumps
 from kdump.connection.execution import Executed
 from kdump.open_dump import CannotOpen, main, open_dump, open_with_any
 from kdump.parsers.opened_dump import of_crash, of_drgn
@@ -177,3 +179,12 @@ def test_a_file_of_a_split_dump_is_not_opened_alone():
     machine: Any = Machine({})
     asked = opening.opened(machine, host(*readings))
     assert ask(asked, "vmcore_damaged", "dumps_can_be_opened")[0] is Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("open_dumps", "more"), [(False, ["dump_identities"]), (True, ["dump_identities", "vmlinux_candidates"])]
+)
+def test_what_a_run_of_few_tests_asks_besides(open_dumps, more):
+    about = AboutDumps(SimpleNamespace(option=SimpleNamespace(vmlinux=[], open_dumps=open_dumps)))
+    assert about.asked_besides(["damaged_dumps"]) == more
+    assert about.asked_besides(["strings"]) == []
