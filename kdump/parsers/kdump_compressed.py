@@ -25,6 +25,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+import zstandard
+
 from kdump.bytesource import ByteSource, NotRecorded, first_hole
 from kdump.parsers import vmcoreinfo
 from kdump.parsers.dump import Completeness, Dump, Split, State
@@ -474,7 +476,7 @@ def _bad_data(source: ByteSource, header: Header, page: Descriptor, data: int, w
     """What is wrong with the data of a page; None where nothing is. ``whole``: all of it is read, where that tells more."""
     if not page.flags:
         return _zeros(source, header, page) if page.offset != data else None
-    if page.flags == ZLIB and whole:
+    if page.flags in (ZLIB, ZSTD) and whole:
         with contextlib.suppress(NotRecorded):  # a transcript has it only where it is small
             return _undone(source, header, page)
     head = source.read_at(page.offset, min(16, page.size))
@@ -485,13 +487,18 @@ def _bad_data(source: ByteSource, header: Header, page: Descriptor, data: int, w
 
 
 def _undone(source: ByteSource, header: Header, page: Descriptor) -> str | None:
-    """Of a page of zlib everything can be told: it has a checksum."""
-    undo = zlib.decompressobj()
+    """Of a page of zlib everything can be told, for it has a checksum; of one of zstd most."""
+    data = source.read_at(page.offset, page.size)
     try:
-        undone = undo.decompress(source.read_at(page.offset, page.size), header.block_size + 1)
-    except zlib.error as error:
+        if page.flags == ZLIB:
+            undo = zlib.decompressobj()
+            undone = undo.decompress(data, header.block_size + 1)
+            undone = undone if undo.eof else b""
+        else:
+            undone = zstandard.ZstdDecompressor(max_window_size=1 << 20).stream_reader(data).read(header.block_size + 1)
+    except (zlib.error, zstandard.ZstdError) as error:
         return f"do not decompress: {error}"
-    return None if undo.eof and len(undone) == header.block_size else "do not decompress to a page"
+    return None if len(undone) == header.block_size else "do not decompress to a page"
 
 
 def _may_be_padded(source: ByteSource, header: Header, last: Descriptor) -> bool:

@@ -256,8 +256,9 @@ def test_an_elf_file_that_ends_in_zeros():
         assert (complete.state, "zeros" in complete.reason) == (State.CANNOT_TELL, True)
 
 
-def test_a_last_page_of_zlib_that_lost_its_end():
-    data = kdump()
+@pytest.mark.parametrize("compression", [1, 0x20])
+def test_a_last_page_that_lost_its_end(compression):
+    data = kdump(Plan(compression=compression))
     assert "do not decompress" in judge(Memory(data[:-8] + bytes(8))).complete.reason
 
 

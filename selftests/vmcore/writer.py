@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import zstandard
+
 BUILD_ID = "5e1f" * 10
 RELEASE = "6.1.0-50-amd64"
 VERSION = "#1 SMP PREEMPT_DYNAMIC Debian 6.1.170-1 (2026-05-01)"
@@ -74,7 +76,7 @@ def page_data(plan: Plan, pfn: int) -> tuple[bytes, int]:
             length >>= 7
         return preamble + bytes([length]) + rnd.randbytes(90), 4
     if plan.compression == 0x20:
-        return b"\x28\xb5\x2f\xfd" + rnd.randbytes(90), 0x20
+        return zstandard.ZstdCompressor().compress(raw), 0x20
     return (b"\xff" * plan.block if pfn % 5 == 0 else raw), 0
 
 
