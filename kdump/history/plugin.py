@@ -121,7 +121,7 @@ class History:
         self._keep(lambda store: store.expect(self._id, [*self._resumed, *names], list(tests)))
 
     def pytest_kdump_host_finished(self, host: HostState, findings: Sequence[Finding], knowledge: Knowledge | None) -> None:
-        dumps = seen_dumps(host.name, knowledge) if knowledge else []
+        dumps = seen_dumps(host.name, knowledge) if knowledge else None
         transcript = knowledge.transcript if knowledge else None
         self._keep(lambda store: store.add_host(self._id, host, findings, transcript, dumps))
 
@@ -151,13 +151,16 @@ class History:
 
     def _compare(self, store: Store) -> None:
         past = store.past(self._selection, self._shard, self._id, RUNS_LOOKED_AT - 1)
-        dumps = [dump for _, _, _, found in store.hosts(self._id) for dump in found] if past else []
+        dumps = [dump for _, _, _, found in store.hosts(self._id) for dump in found or ()] if past else []
         self._run.changes = compare(self._run, past, dumps, store.dumps(self._selection, self._id))
 
 
-def seen_dumps(host: str, knowledge: Knowledge) -> list[SeenDump]:
-    """The dumps that a host's facts know of; none where they could not be listed."""
+def seen_dumps(host: str, knowledge: Knowledge) -> list[SeenDump] | None:
+    """The dumps that a host's facts know of; None where they could not be listed."""
+    found = knowledge.maybe("dump_identities")
+    if not found.known:
+        return None
     return [
         SeenDump(host, one.path, one.size, one.crash_time.isoformat() if one.crash_time else "", one.panic or "")
-        for one in knowledge.maybe("dump_identities").otherwise(())
+        for one in found.value
     ]

@@ -22,7 +22,7 @@ from typing import Any
 import zstandard
 
 from ..report import wire
-from ..report.changes import PastRun, SeenDump
+from ..report.changes import KnownDumps, PastRun, SeenDump
 from ..report.model import Finding, HostState, Run, RunInfo, State, WaiverReview
 from ..transcript import Transcript
 
@@ -187,9 +187,15 @@ class Store:
             )
 
     def add_host(
-        self, run: int, host: HostState, findings: Sequence[Finding], transcript: Transcript | None, dumps: Sequence[SeenDump]
+        self,
+        run: int,
+        host: HostState,
+        findings: Sequence[Finding],
+        transcript: Transcript | None,
+        dumps: Sequence[SeenDump] | None,
     ) -> None:
-        """A finished host. Its evidence is kept once, as the transcript; findings name their commands."""
+        """A finished host. Its evidence is kept once, as the transcript; findings name their commands. ``dumps``: None where they
+        could not be listed."""
         data = [wire.to_data(finding, whole=False) for finding in findings]
         causes = {finding.cause.id: finding.cause for finding in findings if finding.cause}
         new = [cause for id, cause in causes.items() if (run, id) not in self._causes]
@@ -207,7 +213,7 @@ class Store:
                     json.dumps(wire.host_to_data(host)),
                     _pack(json.dumps(data)),
                     _pack(transcript.render()) if transcript else None,
-                    json.dumps([asdict(one) for one in dumps]),
+                    json.dumps(dumps and [asdict(one) for one in dumps]),
                 ),
             )
             connection.executemany(
@@ -280,7 +286,7 @@ class Store:
         with self._sentences():
             return [name for (name,) in self._connection.execute("SELECT name FROM host WHERE run = ?", (run,))]
 
-    def hosts(self, run: int) -> Iterator[tuple[HostState, list[Finding], Transcript | None, list[SeenDump]]]:
+    def hosts(self, run: int) -> Iterator[tuple[HostState, list[Finding], Transcript | None, list[SeenDump] | None]]:
         """A run's finished hosts with all that is known of them."""
         with self._sentences():
             rows = self._connection.execute("SELECT id, data FROM cause WHERE run = ?", (run,))
@@ -291,7 +297,8 @@ class Store:
                 transcript = Transcript.parse(_unpack(packed)) if packed else None
                 readings = transcript.readings if transcript else {}
                 found = [wire.from_data(one, causes, readings) for one in json.loads(_unpack(findings))]
-                seen = [SeenDump(**one) for one in json.loads(dumps)]
+                listed = json.loads(dumps)
+                seen = listed and [SeenDump(**one) for one in listed]
                 met = wire.host_from_data(json.loads(state))
             except (zlib.error, zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
                 raise BadHistory(f"{self.path}: what is kept of {name} in run {run} is damaged: judge that host again") from error
@@ -331,14 +338,16 @@ class Store:
                 for id, started in rows
             ]
 
-    def dumps(self, selection: str, before: int) -> frozenset[tuple[str, str, int]]:
-        """The dumps that any earlier run of a selection saw."""
+    def dumps(self, selection: str, before: int) -> KnownDumps:
+        """The dumps that the earlier runs of a selection saw."""
         with self._sentences():
             rows = self._connection.execute(
-                "SELECT dumps FROM host JOIN run ON run.id = host.run WHERE selection = ? AND run.id < ? AND dumps != '[]'",
+                "SELECT DISTINCT name, dumps FROM host JOIN run ON run.id = host.run "
+                "WHERE selection = ? AND run.id < ? AND dumps != 'null'",
                 (selection, before),
-            )
-            return frozenset(SeenDump(**one).identity for (dumps,) in rows for one in json.loads(dumps))
+            ).fetchall()
+        seen = frozenset(SeenDump(**one).identity for _, dumps in rows for one in json.loads(dumps))
+        return KnownDumps(frozenset(name for name, _ in rows), seen)
 
     def copy_into(self, other: Store, run: int, into: int) -> None:
         """Add a run's hosts to a run of another store."""

@@ -50,6 +50,17 @@ class SeenDump:
 
 
 @dataclass(frozen=True)
+class KnownDumps:
+    """What earlier runs knew: the hosts whose dumps they could list, and the dumps by their identity."""
+
+    listed: frozenset[str] = frozenset()
+    seen: frozenset[tuple[str, str, int]] = frozenset()
+
+
+NONE_KNOWN = KnownDumps()
+
+
+@dataclass(frozen=True)
 class Trend:
     """On how many hosts a cause was present (waived or not), run by run, the oldest first, this one last."""
 
@@ -133,11 +144,11 @@ def _more(number: int, most: int) -> list[str]:
 
 
 def compare(
-    run: Run, past: Sequence[PastRun], dumps: Sequence[SeenDump] = (), known_dumps: frozenset[tuple[str, str, int]] = frozenset()
+    run: Run, past: Sequence[PastRun], dumps: Sequence[SeenDump] = (), known_dumps: KnownDumps = NONE_KNOWN
 ) -> Changes | None:
     """The changes of a run against the ``past``, the newest first; None without a past.
 
-    A dump is new when its host was seen before without it: of hosts first seen, nothing is called new.
+    A dump is new when its host's dumps were listed before, and it was not among them.
     """
     if not past:
         return None
@@ -171,7 +182,7 @@ def compare(
         gone=tuple(sorted(last.hosts - names)),
         lost=tuple(sorted((judged - reached) & (last.hosts - last.unreached))),
         back=tuple(sorted(reached & last.unreached)),
-        new_dumps=tuple(one for one in dumps if one.identity not in known_dumps and one.host in known_hosts),
+        new_dumps=tuple(one for one in dumps if one.identity not in known_dumps.seen and one.host in known_dumps.listed),
         trends=tuple(_trend(cause.id, history) for cause in run.causes()),
     )
 

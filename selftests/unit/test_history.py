@@ -11,7 +11,7 @@ import pytest
 
 from kdump.history import store as history
 from kdump.history.store import BadHistory, Store
-from kdump.report.changes import PastRun, SeenDump, compare
+from kdump.report.changes import KnownDumps, PastRun, SeenDump, compare
 from kdump.report.model import Answer, HostState, Run, State, WaiverReview, WaiverStanding
 from kdump.transcript import Reading, Transcript
 from selftests.unit.test_report_model import INFO, LOAD, RESERVE, WAIVER, A, P, U, finding
@@ -273,9 +273,22 @@ def test_hosts_that_a_stopped_run_did_not_come_to_are_neither_lost_nor_back():
 
 def test_new_dumps():
     seen = [DUMP, replace(DUMP, path="/var/crash/2/vmcore"), replace(DUMP, host="db9")]
-    changes = compare(now(A), past(State.ABSENT), seen, frozenset({DUMP.identity}))
+    known = KnownDumps(frozenset({"db1"}), frozenset({DUMP.identity}))
+    changes = compare(now(A), past(State.ABSENT), seen, known)
     assert [dump.path for dump in changes.new_dumps] == ["/var/crash/2/vmcore"]
     assert "sysrq" in changes.lines()[-1]
+
+
+def test_a_dump_is_not_new_where_nobody_could_look_before(store):
+    """The host was dead, or the user might not list the folder."""
+    run = store.begin(INFO, "selection")
+    store.add_host(run, HostState("db1", reached=False), [], None, None)
+    store.add_host(run, HostState("db2"), [], None, [])
+    store.finish(run, 1.0, 6)
+    known = store.dumps("selection", 99)
+    assert known == KnownDumps(frozenset({"db2"}))
+    assert not compare(now(A), store.past("selection", "", 99, 9), [DUMP], known).new_dumps
+    assert [found for _, _, _, found in store.hosts(run)] == [None, []]
 
 
 def test_trends():
