@@ -10,6 +10,8 @@ import gzip
 import io
 from typing import Any
 
+import zstandard
+
 from kdump.bytesource import ByteSource
 from kdump.parsers.unreadable import Unreadable
 
@@ -114,8 +116,4 @@ def _decompressed(source: ByteSource, compression: str) -> Any:
             raise Unreadable("it is compressed with xz, and this Python is built without it: decompress it first") from error
     if compression != "zstd":
         raise Unreadable(f"it is compressed with {compression}: decompress it first")
-    try:
-        import zstandard
-    except ImportError as error:
-        raise Unreadable("it is compressed with zstd: install the Python package zstandard, or decompress it first") from error
     return zstandard.ZstdDecompressor(max_window_size=8 << 20).stream_reader(raw, read_size=64 << 10)
