@@ -18,7 +18,7 @@ from typing import TypeVar
 T = TypeVar("T")
 #: Seconds of one slice: small against any deadline, large against a wake-up's cost.
 SLICE = 0.25
-_READER_NEEDS = 0.5
+_READER_NEEDS, _MOMENT = 0.5, 0.05
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Deadline:
         self.seconds = seconds
         self.left = seconds
         self._grace = max(seconds, 5.0)
+        self._looked = False
 
     def waiting(self, event: threading.Event, longest: float = SLICE) -> Steps[bool]:
         """Wait one slice for ``event``; True when it was set."""
@@ -66,12 +67,16 @@ class Deadline:
         self.left -= min(time.monotonic() - started, granted)
 
     def expired(self, sock: socket.socket | None = None) -> bool:
-        """Whether the time is up; unread data in ``sock`` buys its reader more, within a bound."""
+        """Whether the time is up; unread data in ``sock`` buys its reader more, within a bound.
+
+        A reader that keeps up has read it after a moment: then it is the host that was slow.
+        """
         if self.left > 0:
             return False
         if sock is not None and self._grace > 0 and unread(sock):
-            self._grace -= _READER_NEEDS
-            self.left = _READER_NEEDS
+            self.left = _READER_NEEDS if self._looked else _MOMENT
+            self._looked = not self._looked
+            self._grace -= self.left
             return False
         return True
 

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import pickle
+import socket
 import threading
 import time
 from pathlib import Path
@@ -88,6 +89,33 @@ def test_stolen_time_is_not_charged() -> None:
     started = time.monotonic()
     assert not deadline.wait_until(threading.Event())
     assert time.monotonic() - started < 0.5
+
+
+def test_only_a_reader_that_is_behind_is_given_more_time() -> None:
+    ours, theirs = socket.socketpair()
+    over, read = threading.Event(), threading.Event()
+
+    def drip() -> None:
+        while not over.wait(0.02):
+            theirs.send(b".")
+
+    def keep_up() -> None:
+        while ours.recv(100):
+            pass
+
+    threads = [threading.Thread(target=drip), threading.Thread(target=keep_up)]
+    with ours, theirs:
+        for thread in threads:
+            thread.start()
+        started = time.monotonic()
+        assert not Deadline(0.3).wait_until(threading.Event(), ours)
+        assert time.monotonic() - started < 2
+        over.set()
+        threads[0].join()
+        theirs.shutdown(socket.SHUT_WR)
+        threads[1].join()
+        threading.Timer(0.4, read.set).start()  # the end, which nobody reads for a while
+        assert Deadline(0.1).wait_until(read, ours)
 
 
 HOST = {"ansible_host": "10.0.0.1", "ansible_user": "ops"}
