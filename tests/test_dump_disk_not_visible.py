@@ -28,6 +28,10 @@ def test_dumps_go_to_the_disk_that_was_meant(lost_dump_disk):
     assert not lost_dump_disk, lost_dump_disk
 
 
+def test_capture_kernel_waits_until_the_disk_is_mounted(awaited_mount):
+    assert awaited_mount
+
+
 def test_devices_named_to_the_capture_kernel_exist(devices_capture_waits_for):
     assert not devices_capture_waits_for, f"the capture kernel will wait for {', '.join(devices_capture_waits_for)}"
 

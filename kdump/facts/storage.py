@@ -397,6 +397,43 @@ def lost_dump_disk(
     return _lost(storage, storage.folder, fstab_lines, mounted, block_devices)
 
 
+#: systemd.mount(5): with "nofail" nothing waits for a mount unless one of these has it wait, or whoever looks into it
+_WAITED_FOR = ("x-systemd.before=", "x-systemd.required-by=", "x-systemd.automount")
+
+
+@derived
+def awaited_mount(
+    local_dump_target: DumpTarget,
+    flavour: Flavour,
+    maybe_dump_storage: Maybe[Storage],
+    fstab_lines: tuple[Mounting, ...],
+    mounted: Mapping[str, str],
+) -> str:
+    """The mount point that dumps go to, which is mounted before a whole system that is booted saves its dump there.
+
+    Raises :class:`OnlyACrashTells` where it is not waited for: then the dump may be saved below the mount point, where nobody
+    finds it, or be lost between the making of its folder and that of its file (seen with kdump-tools 1.8.1, whose unit is
+    ordered behind local-fs.target only).
+    """
+    if not flavour.boots_real_root:
+        raise NotApplicable(f"{flavour.name} mounts the dump target itself before it saves a dump")
+    storage = maybe_dump_storage.value
+    above = [
+        line
+        for line in fstab_lines
+        if line.path in mounted and line.path not in ("/", "none", "swap") and f"{storage.folder}/".startswith(f"{line.path}/")
+    ]
+    if not above:
+        raise NotApplicable("dumps go to a file system that the system is booted with")
+    for line in above:
+        if "nofail" in line.options and not any(option.startswith(_WAITED_FOR) for option in line.options):
+            raise OnlyACrashTells(
+                f"/etc/fstab mounts {line.path} with nofail, so that the capture kernel's system does not wait for it: whether "
+                "the dump is saved on it, under it, or lost while it is being mounted, is a matter of time"
+            )
+    return max((line.path for line in above), key=len)
+
+
 def _lost(
     storage: Storage, folder: str, lines: tuple[Mounting, ...], mounted: Mapping[str, str], devices: BlockDevices, depth: int = 0
 ) -> str:

@@ -51,6 +51,7 @@ KDUMPCTL = [says("kdump_userspace", "/usr/bin/kdumpctl"), missing("kdump_conf_ta
 SUSE = [says("kdump_userspace", "/usr/sbin/kdumptool"), says("kdump_sysconfig", "KDUMP_SAVEDIR=/var/crash")]
 DRIVERS = "drivers_of_the_disk_are_in_the_kdump_initramfs"
 MEANT = "dumps_go_to_the_disk_that_was_meant"
+AWAITED = "capture_kernel_waits_until_the_disk_is_mounted"
 NAMED = "devices_named_to_the_capture_kernel_exist"
 BUILT = "kdump_initramfs_was_built_for_the_disk"
 WRITTEN = "dump_can_be_written"
@@ -59,6 +60,13 @@ LVM_THIN = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-tpool vg-pool-tpool\
 LVM_VDO = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-vpool vg-pool-vpool\n" + DISK
 LVM_CACHE = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-real vg-crash_wcorig\n" + DISK
 CRYPT = "layer dm-0 CRYPT-LUKS2-ab-luks luks\n" + DISK
+CRASH_ON_ITS_OWN = [says("mounted", "/dev/vda /\n/dev/vdb /var/crash"), storage(folder="/var/crash")]
+
+
+def crash_mounted(options):
+    return [*CRASH_ON_ITS_OWN, says("fstab_lines", f"UUID=aa / ext4 defaults 0 1\nUUID=cc /var/crash ext4 {options} 0 2")]
+
+
 SCSI = "layer sda -\ndriver sd sd_mod\ndriver virtio_scsi virtio_scsi\ndriver virtio-pci -"
 FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
 
@@ -98,6 +106,13 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2"), storage(folder="/srv/crash")], PRESENT),
         (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2")], ABSENT),
         (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4 noauto 0 2")], ABSENT),
+        # the system that is booted for the dump does not wait for a mount that is nofail
+        (AWAITED, crash_mounted("defaults"), ABSENT),
+        (AWAITED, crash_mounted("defaults,nofail"), UNKNOWN),
+        (AWAITED, crash_mounted("nofail,x-systemd.before=kdump-tools-dump.service"), ABSENT),
+        (AWAITED, [*crash_mounted("nofail"), denied("fstab_lines")], UNKNOWN),
+        (AWAITED, [*crash_mounted("nofail"), *KDUMPCTL], NA),
+        (AWAITED, [], NA),
         # mounted, but another disk; or one whose name is gone
         (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4"), says("mounted", "/dev/vda /\n/dev/vda /var/crash")], PRESENT),
         (MEANT, [says("fstab_lines", "UUID=dd /var/crash ext4"), says("mounted", "/dev/vda /\n/dev/vdb /var/crash")], PRESENT),
