@@ -8,7 +8,9 @@ Folder ``images/NAME-HASH/``, complete as soon as it has that name (it is rename
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import os
 from pathlib import Path
 
 from lab.errors import LabError
@@ -48,6 +50,22 @@ class Image:
     def append(self, crashkernel: str, extra: str = "") -> str:
         """The whole command line, as GRUB would hand it over."""
         return f"BOOT_IMAGE=/boot/vmlinuz-{self.kernel} {self.arguments(crashkernel, extra)}"
+
+
+def edited_kernel(image: Image, old: str, new: str) -> Path:
+    """The image's kernel with one text in the place of another of the same length, in a file beside it.
+
+    Raises LabError where the kernel does not hold *old* exactly once, as one that is compressed does not.
+    """
+    data = image.vmlinuz.read_bytes()
+    if len(old) != len(new) or data.count(old.encode()) != 1:
+        raise LabError(f"{image.vmlinuz} does not hold {old!r} once, to be replaced by {new!r}.")
+    edited = data.replace(old.encode(), new.encode())
+    path = image.vmlinuz.with_name(f"vmlinuz-{hashlib.sha256(edited).hexdigest()[:12]}")
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_bytes(edited)
+    draft.replace(path)
+    return path
 
 
 def folder_of(recipe: Recipe) -> Path:

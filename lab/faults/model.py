@@ -18,6 +18,8 @@ DEBIAN12_ARM64 = "debian12-arm64"
 TRUE_OF = {
     # makedumpfile 1.7.6 takes every free page of Linux 6.12 for one in use
     DEBIAN13: frozenset({"free-pages-not-excluded"}),
+    # its kernel does not list _text, and cannot do kexec_file_load
+    DEBIAN12_ARM64: frozenset({"kaslr-hides-kernel-layout"}),
 }
 #: where a dump that kdump-tools saved is
 DUMP = "$(ls -d /var/crash/2*/dump.*)"
@@ -30,20 +32,24 @@ class Expect:
     present       causes (ids) that it must call present
     allowed       consequences that it may call present besides: a failed reservation also leaves nothing loaded
     undetermined  causes of which at least one test must, or may for one in *allowed*, say that it cannot know
+    cured         causes that are true of every other machine of the target, and not of this one
     """
 
     present: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
     undetermined: frozenset[str] = frozenset()
+    cured: frozenset[str] = frozenset()
 
 
 def musts(target: str, wanted: Expect) -> frozenset[str]:
-    """What must be called present: as wanted of the fault, and what is true of the target where the fault does not hide it."""
-    return wanted.present | (TRUE_OF.get(target, frozenset()) - wanted.undetermined)
+    """What must be called present: what is wanted of the fault, and what is true of the target, unless the fault changes that."""
+    return wanted.present | (TRUE_OF.get(target, frozenset()) - wanted.undetermined - wanted.cured)
 
 
-def expect(*present: str, allowed: Collection[str] = (), undetermined: Collection[str] = ()) -> Expect:
-    return Expect(frozenset(present), frozenset(allowed), frozenset(undetermined))
+def expect(
+    *present: str, allowed: Collection[str] = (), undetermined: Collection[str] = (), cured: Collection[str] = ()
+) -> Expect:
+    return Expect(frozenset(present), frozenset(allowed), frozenset(undetermined), frozenset(cured))
 
 
 def everywhere(wanted: Expect) -> dict[str, Expect]:
@@ -58,6 +64,7 @@ SILENT = expect()
 class Ground:
     """The machine that a fault is staged on: see lab.machine.Machine for all but these.
 
+    kernel   a text in the kernel's image, and what stands in its place: see lab.image.edited_kernel
     prepare  root shell commands in the booted machine
     crash    it then really panics, and is back: the pattern that its console shows when the capture kernel is done
     """
@@ -68,6 +75,7 @@ class Ground:
     disks: tuple[Disk, ...] = ()
     devices: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    kernel: tuple[str, str] | None = None
     prepare: tuple[str, ...] = ()
     crash: str = ""
 

@@ -190,6 +190,13 @@ FAULTS: tuple[Fault, ...] = (
         undo=("mv /root/kept /usr/bin/makedumpfile",),
     ),
     Fault(
+        "kernel-without-section-size",
+        "the kernel does not export its SECTION_SIZE_BITS, as one before 5.13, and makedumpfile takes what it was built with: "
+        "30, where the kernel has 27",
+        {DEBIAN12_ARM64: expect("section-size-bits-mismatch")},
+        ground=Ground(kernel=("SECTION_SIZE_BITS", "section_size_bits")),
+    ),
+    Fault(
         "makedumpfile-of-another-section-size",
         "makedumpfile takes memory sections for 2^30 bytes and does not ask the kernel, whose number is 27: it cannot save",
         {target: expect("section-size-bits-mismatch") for target in (DEBIAN12, DEBIAN13)},
@@ -385,11 +392,6 @@ NOT_STAGED: tuple[NotStaged, ...] = (
         "an NFS server that does not answer",
         "these machines have no mount.nfs, which is a cause of its own (nfs-target-without-program): a recording has one "
         "(kdumpctl-nfs-healthy), of which only a crash tells",
-    ),
-    NotStaged(
-        "section-size-bits-mismatch",
-        "a kernel that does not export SECTION_SIZE_BITS",
-        "no Debian release carries one for arm64: recordings judge it (kdumpctl-aarch64-section-size-bits)",
     ),
     NotStaged(
         "hardware-watchdog-resets",

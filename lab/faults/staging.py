@@ -75,14 +75,18 @@ def audit(machine: Machine, folder: Path, *options: str) -> Audit:
 
 def machine_on(target: str, ground: Ground, console: Path | None = None) -> Machine:
     """The machine that a fault or a crash is staged on, not booted yet. Raises LabError without its image."""
+    built = image.find(target)
+    options = ground.options
+    if ground.kernel:
+        options += ("-kernel", str(image.edited_kernel(built, *ground.kernel)))  # QEMU takes the last one
     return Machine(
-        image.find(target),
+        built,
         crashkernel=ground.crashkernel,
         cmdline=ground.cmdline,
         memory=ground.memory,
         disks=ground.disks,
         devices=ground.devices,
-        options=ground.options,
+        options=options,
         console=console,
     )
 

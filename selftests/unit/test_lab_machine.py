@@ -122,3 +122,13 @@ def test_another_architectures_machine_is_emulated_whatever_is_asked_for(monkeyp
     monkeypatch.setenv("KDUMP_LAB_ACCEL", "kvm")
     assert accel.choose(Path("/i/vmlinuz"), "arm64", print) == "tcg"
     assert accel.choose(Path("/i/vmlinuz"), "amd64", print) == "kvm"
+
+
+def test_a_kernel_is_edited_where_its_text_stands_once(tmp_path):
+    own = dataclasses.replace(IMAGE, folder=tmp_path)
+    own.vmlinuz.write_bytes(b"\0one\0two\0two\0")
+    assert image.edited_kernel(own, "one", "ONE").read_bytes() == b"\0ONE\0two\0two\0"
+    assert own.vmlinuz.read_bytes() == b"\0one\0two\0two\0"
+    for old, new in (("two", "TWO"), ("three", "THREE"), ("one", "longer")):
+        with pytest.raises(LabError, match="does not hold"):
+            image.edited_kernel(own, old, new)
