@@ -17,3 +17,15 @@ kcore_vmcoreinfo() {
     head -c 65536 /proc/kcore | tr '\000' '\n' |
         grep -aE '^(OSRELEASE|BUILD-ID|PAGESIZE|KERNELOFFSET|NUMBER\((SECTION_SIZE_BITS|MAX_PHYSMEM_BITS|PAGE_[A-Z]+_MAPCOUNT_VALUE)\))=[[:graph:]]+$'
 }
+
+# kernel_symbols: "kexec N", N not 0 where kexec looks for the beginning of an arm64 kernel, and the symbols that it goes by.
+kernel_symbols() {
+    [ "$(uname -m)" = aarch64 ] || return 0
+    if ! program=$(command -v kexec); then
+        echo "kexec: not found" >&2
+        return 127
+    fi
+    count=$(grep -acF __init_begin "$program") || [ $? -eq 1 ] || return
+    echo "kexec $count"
+    grep -E ' (_text|_stext|__init_begin)$' /proc/kallsyms
+}

@@ -1,11 +1,17 @@
-"""KASLR and kptr_restrict=2 hide the kernel from kexec.
+"""KASLR and kptr_restrict=2, or a short list of symbols, hide the kernel from kexec.
 
 On x86_64 the older system call, kexec_load, makes kexec itself describe the running kernel's memory to the capture
 kernel. It finds the kernel in /proc/kcore with the help of _stext in /proc/kallsyms; kernel.kptr_restrict=2 shows that
 address to nobody, not even to root. kexec then looks where the kernel would lie without KASLR. About every second boot
 the random offset is small enough and the load succeeds; on the others it fails with "Can't find kernel text map area from
 kcore". A service that started well today says nothing about the next boot, nor about the next reload (a CPU or
-memory hot-plug reloads). kexec_file_load lets the kernel describe itself and is immune, so are other architectures.
+memory hot-plug reloads).
+
+On arm64 kexec (since 2.0.24) goes by the symbol _text, which a kernel without CONFIG_KALLSYMS_ALL does not list. kexec says
+"Can't get the symbol of _text", takes the kernel to begin at a nonsensical address, and loads all the same: the capture kernel
+boots, makedumpfile cannot read its /proc/vmcore ("Can't read pgd"), and the dump is an empty file.
+
+kexec_file_load lets the kernel describe itself and is immune to both.
 """
 
 from kdump import Severity, Stage, cause
@@ -15,13 +21,15 @@ pytestmark = cause(
     stage=Stage.LOAD,
     severity=Severity.NO_VMCORE,
     remediation=(
-        "Set kernel.kptr_restrict=1 (root still sees addresses) now and in /etc/sysctl.d, and restart the service; or let "
-        'it use kexec_file_load: KEXEC_ARGS="-s" in /etc/sysconfig/kdump, KDUMP_KEXEC_ARGS="-s" in '
+        "On x86_64 set kernel.kptr_restrict=1 (root still sees addresses) now and in /etc/sysctl.d, and restart the service. "
+        "On arm64 set it to 2: where all symbols are hidden, kexec asks /proc/iomem. Or, on either, let the service use "
+        'kexec_file_load, where the kernel has it: KEXEC_ARGS="-s" in /etc/sysconfig/kdump, KDUMP_KEXEC_ARGS="-s" in '
         "/etc/default/kdump-tools."
     ),
     references=[
         "https://docs.kernel.org/admin-guide/sysctl/kernel.html#kptr-restrict",
         "https://git.kernel.org/pub/scm/utils/kernel/kexec/kexec-tools.git/tree/kexec/arch/i386/crashdump-x86.c",
+        "https://git.kernel.org/pub/scm/utils/kernel/kexec/kexec-tools.git/tree/kexec/arch/arm64/crashdump-arm64.c",
     ],
 )
 
@@ -40,4 +48,12 @@ def test_kexec_can_find_the_kernel_after_the_next_boot(kptr_restrict_at_boot):
     assert kptr_restrict_at_boot is None or int(kptr_restrict_at_boot.value) < 2, (
         f"{kptr_restrict_at_boot.file} sets kernel.kptr_restrict={kptr_restrict_at_boot.value} at the next boot; with "
         "KASLR and kexec_load about every second boot will then have no capture kernel"
+    )
+
+
+def test_kexec_can_tell_where_the_kernel_begins(kernel_start):
+    assert kernel_start.taken == kernel_start.real, (
+        f"the kernel begins at {kernel_start.real:#x}, and kexec_load will tell the capture kernel {kernel_start.taken:#x}, "
+        "because /proc/kallsyms does not list _text (a kernel without CONFIG_KALLSYMS_ALL): /proc/vmcore cannot be read then, "
+        "and nothing is saved"
     )

@@ -62,6 +62,11 @@ class AddressMap:
         return tuple(line for line in self.ranges if line.name == _CRASH)
 
     @property
+    def code(self) -> Range | None:
+        """The running kernel's code; None where it is not listed."""
+        return next((line for line in self.ranges if line.name == "Kernel code"), None)
+
+    @property
     def kernel_image(self) -> int | None:
         """Bytes of the running kernel's code, read-only data, data and bss; None where they are not listed."""
         parts = [line.size for line in self.ranges if re.fullmatch(r"Kernel (code|rodata|data|bss)", line.name)]

@@ -79,6 +79,12 @@ SIGNATURES = tuple(
             f"{KEXEC_TOOLS}:kexec/arch/i386/crashdump-x86.c",
         ),
         (
+            # a segment that was described as nearly all addresses long puts those behind it out of reach
+            "kaslr-hides-kernel-layout",
+            r"Can't seek the dump memory\(/proc/vmcore\)\. \(offset: ffff",
+            f"{MAKEDUMPFILE}:makedumpfile.c read_from_vmcore()",
+        ),
+        (
             "crashkernel-too-small",
             r"Could not find a free area of memory of 0x|locate_hole failed",
             f"{KEXEC_TOOLS}:kexec/kexec.c",

@@ -37,10 +37,34 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "kptr-restrict-2",
         "kernel addresses are hidden from root and KASLR is on: kexec of Debian 12 uses the legacy call; harmless with that of "
-        "Debian 13, which tries kexec_file_load first, and on arm64, where the dump does not rest on what kexec finds",
-        {DEBIAN11: _HIDDEN, DEBIAN12: _HIDDEN, DEBIAN13: SILENT, DEBIAN12_ARM64: SILENT},
+        "Debian 13, which tries kexec_file_load first",
+        {DEBIAN11: _HIDDEN, DEBIAN12: _HIDDEN, DEBIAN13: SILENT},
         stage=(_HIDE, _RELOAD),
         ci=True,
+    ),
+    Fault(
+        "kernel-without-text-symbol",
+        "the kernel does not list _text, by which kexec of arm64 tells where it begins: the capture kernel boots, and its "
+        "/proc/vmcore cannot be read, which kdump-tools calls saved",
+        {DEBIAN12_ARM64: expect("kaslr-hides-kernel-layout")},
+        proof="vaddr_to_paddr_arm64: Can't read pgd",
+        says=("kaslr-hides-kernel-layout",),
+    ),
+    Fault(
+        "kernel-without-any-symbol",
+        "harmless: kernel addresses are hidden from root, so that kexec of arm64 takes /proc/iomem's word for where the kernel "
+        "begins",
+        {DEBIAN12_ARM64: expect(cured={"kaslr-hides-kernel-layout"})},
+        stage=("echo kernel.kptr_restrict=2 > /etc/sysctl.d/90-hardening.conf", _HIDE, _RELOAD),
+        proof="The dumpfile is saved to STDOUT",
+    ),
+    Fault(
+        "symbols-hidden-after-loading",
+        "kernel addresses were hidden from root after kexec of arm64 had gone by them: nobody can see any more whether _text was "
+        "among them",
+        {DEBIAN12_ARM64: expect(undetermined={"kaslr-hides-kernel-layout"})},
+        stage=(_HIDE,),
+        undo=("sysctl -q -w kernel.kptr_restrict=0",),
     ),
     Fault(
         "kptr-restrict-2-after-loading",

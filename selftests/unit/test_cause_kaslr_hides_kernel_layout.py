@@ -8,8 +8,10 @@ import kdump.facts.initramfs
 import kdump.facts.kaslr
 import kdump.facts.kdump_settings
 import kdump.facts.kernel
+import kdump.facts.kernel_start
 import kdump.facts.kexec
 import kdump.facts.makedumpfile
+import kdump.facts.memory
 import kdump.facts.sysctl  # noqa: F401
 from kdump.fact import UID
 from kdump.facts.kexec import KexecCall, default_call
@@ -141,3 +143,47 @@ def test_kdumpctl(sysconfig, verdict):
 def test_auto_falls_back_on_a_kernel_without_the_file_call():
     kernel = says("kernel_configurations", "/boot/config-6.1.0-56-amd64:CONFIG_RANDOMIZE_BASE=y")
     assert ask(host(*boot(kptr=2), says("kexec_default", NEW), kernel), FILE, NOW)[0] is RED
+
+
+BEGINS = "kexec_can_tell_where_the_kernel_begins"
+STEXT, REST = "ffffb3a234a10000 T _stext", "ffffb3a236060000 T __init_begin"
+HIDDEN = says("kernel_symbols", f"kexec 2\n{0:016x} T _stext\n{0:016x} T __init_begin")
+
+
+def arm(*readings):
+    """A Debian 12 of arm64, whose kernel was built without CONFIG_KALLSYMS_ALL."""
+    kernel = [
+        says("kernel_machine", "aarch64"),
+        says(
+            "address_map", "40000000-7fffffff : System RAM\n  40210000-4185ffff : Kernel code\n  41eb0000-4220ffff : Kernel data"
+        ),
+        says("kernel_symbols", f"kexec 2\n{STEXT}\n{REST}"),
+    ]
+    return [*boot(), *kernel, *readings]
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict", "words"),
+    [
+        (arm(), RED, "will tell the capture kernel 0x4c5e0b800000"),
+        # _text is listed: it and _stext are 64 KiB apart
+        (arm(says("kernel_symbols", f"kexec 2\nffffb3a234a00000 T _text\n{STEXT}\n{REST}")), GREEN, ""),
+        # a kernel whose code begins at _text in /proc/iomem, too; a kexec that does not ask; no symbols, or hidden ones
+        (arm(says("address_map", "40000000-7fffffff : System RAM\n  40200000-4185ffff : Kernel code")), GREEN, ""),
+        (arm(says("kernel_symbols", f"kexec 0\n{STEXT}\n{REST}")), GREEN, ""),
+        (arm(HIDDEN, sysctl([("/etc/sysctl.d/60-hard.conf", 2)])), GREEN, ""),
+        (arm(HIDDEN), UNKNOWN, "when the capture kernel was loaded"),
+        (arm(says("address_map", "40000000-7fffffff : System RAM")), UNKNOWN, "does not list"),
+        (arm(says("kernel_symbols", "kexec 2", "grep: /proc/kallsyms: No such file or directory", 2)), GREEN, ""),
+        (arm(says("kexec_default", NEW)), NOT_APPLICABLE, "kexec_file_load"),
+        (arm(says("kdump_tools_defaults", 'KDUMP_KEXEC_ARGS="-s"')), NOT_APPLICABLE, "kexec_file_load"),
+        (arm(says("kernel_symbols", "", "kexec: not found", 127)), NOT_APPLICABLE, "not installed"),
+        (boot(), NOT_APPLICABLE, "x86_64"),
+        (arm(NOBODY), UNKNOWN, "root"),
+        (arm(denied("kernel_symbols")), UNKNOWN, "denied"),
+        (arm(denied("kexec_default")), UNKNOWN, "denied"),
+    ],
+)
+def test_where_an_arm64_kernel_begins(readings, verdict, words):
+    found, said = ask(host(*readings), FILE, BEGINS)
+    assert (found, words in said) == (verdict, True), said
