@@ -62,6 +62,7 @@ COMPLETE = {
     "ELF, extended numbering": plain(elf_writes(extended=True)),
     "ELF, 70000 segments": plain(elf_writes([(i << 20, 16) for i in range(70_000)], extended=True)),
     "ELF, 1000 CPUs": plain(elf_writes(note_bytes=notes(cpus=1000))),
+    "ELF, notes padded to pages as in /proc/vmcore": plain(elf_writes(note_bytes=notes().ljust(8192, b"\0"))),
     "ELF, a device's dump before VMCOREINFO": plain(elf_writes(note_bytes=note(b"LINUX", 0x700, bytes(5 << 20)) + notes())),
     "flattened ELF": flat(elf_writes()),
     "flattened ELF, extended numbering": flat(elf_writes(extended=True)),
