@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..fact import Maybe, derived, fact
-from ..flavour import Flavour
 from ..parsers.initramfs import Initramfs
 from ..parsers.systemd import seconds
 from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
@@ -182,7 +181,6 @@ def hardware_watchdogs(
 @derived
 def watchdogs_that_expire(
     hardware_watchdogs: tuple[Watchdog, ...],
-    flavour: Flavour,
     maybe_initramfs: Maybe[Initramfs],
     maybe_built_in_modules: Maybe[frozenset[str]],
     maybe_capture_cmdline: Maybe[CommandLine],
@@ -208,7 +206,7 @@ def watchdogs_that_expire(
             continue
         needs = f"the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
         if not dog.legacy and dog.timeout >= DRIVER_LOADS_AFTER[0]:
-            taken_over = _taken_over(dog, flavour, maybe_initramfs, maybe_built_in_modules, maybe_capture_cmdline)
+            taken_over = _taken_over(dog, maybe_initramfs, maybe_built_in_modules, maybe_capture_cmdline)
             if isinstance(taken_over, str):
                 unclear.append(f"{dog} {taken_over}")
                 continue
@@ -232,7 +230,6 @@ def watchdogs_that_expire(
 
 def _taken_over(
     dog: Watchdog,
-    flavour: Flavour,
     image: Maybe[Initramfs],
     built_in: Maybe[frozenset[str]],
     cmdline: Maybe[CommandLine],
@@ -241,7 +238,7 @@ def _taken_over(
     if not dog.drivers:
         return "runs, and which driver it has is not to be seen in /sys"
     try:
-        answers = {_has_all((driver, *dog.below), flavour, image, built_in) for driver in dog.drivers}
+        answers = {_has_all((driver, *dog.below), image, built_in) for driver in dog.drivers}
         if answers == {True}:
             answers = {_stops_or_feeds(dog, driver.replace("-", "_"), cmdline) for driver in dog.drivers}
     except CouldNotDetermine as reason:
@@ -265,12 +262,15 @@ def _stops_or_feeds(dog: Watchdog, driver: str, cmdline: Maybe[CommandLine]) -> 
     return parameter("handle_boot_enabled", "Y")[:1] in "1yY" and parameter("open_timeout", "0") == "0"
 
 
-def _has_all(modules: tuple[str, ...], flavour: Flavour, image: Maybe[Initramfs], built_in: Maybe[frozenset[str]]) -> bool:
-    # where the whole system is booted, its udev loads the driver too late to count on
-    if flavour.boots_real_root:
-        return all(name.replace("-", "_") in built_in.value for name in modules)
-    lacking = [name for name in modules if not image.value.has_module(name)]
-    return not lacking or all(name.replace("-", "_") in built_in.value for name in lacking)
+def _has_all(modules: tuple[str, ...], image: Maybe[Initramfs], built_in: Maybe[frozenset[str]]) -> bool:
+    """Whether the capture kernel has these within seconds: built in, or in its initramfs, whose udev loads them. Where the whole
+    system is booted, its own udev comes too late to count on."""
+    names = [name.replace("-", "_") for name in modules]
+    lacking = [name for name in names if not built_in.known or name not in built_in.value]
+    if not lacking or all(image.value.has_module(name) for name in lacking):
+        return True
+    _ = built_in.value  # what is not in the image may be built in
+    return False
 
 
 @derived

@@ -117,7 +117,7 @@ FAULTS: tuple[Fault, ...] = (
         "harmless: a hardware watchdog is fed by a daemon, and the kdump initramfs has its driver, which stops it in time",
         _HARMLESS,
         stage=(
-            "modprobe -r i6300esb; modprobe i6300esb heartbeat=60",
+            "modprobe -r i6300esb; modprobe i6300esb heartbeat=30",
             _in_initramfs("i6300esb"),
             *_KEEPER,
         ),
@@ -390,8 +390,7 @@ NOT_STAGED: tuple[NotStaged, ...] = (
     NotStaged(
         "dump-disk-not-visible",
         "an NFS server that does not answer",
-        "these machines have no mount.nfs, which is a cause of its own (nfs-target-without-program): a recording has one "
-        "(kdumpctl-nfs-healthy), of which only a crash tells",
+        "these machines have no mount.nfs, which is a cause of its own (nfs-target-without-program)",
     ),
     NotStaged(
         "hardware-watchdog-resets",

@@ -98,6 +98,8 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         ([KDUMP_TOOLS, dog(**{**SHORT, "driver": "iTCO_wdt", "timeout": 20})], Verdict.UNDETERMINED),
         # the capture kernel takes the timer over where its driver is in the image, or built in, and loads in time
         ([KDUMPCTL, image("i6300esb"), dog(**MEDIUM)], Verdict.ABSENT),
+        ([KDUMP_TOOLS, image("i6300esb"), dog(**MEDIUM)], Verdict.ABSENT),
+        ([KDUMP_TOOLS, denied("initramfs"), dog(**SHORT)], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("i6300esb"), dog(**SHORT)], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("i6300esb"), dog(**{**SHORT, "timeout": 5})], Verdict.PRESENT),
         ([KDUMPCTL, image("virtio_blk"), dog(**{**MEDIUM, "timeout": 30})], Verdict.PRESENT),
@@ -132,7 +134,7 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
     ],
 )
 def test_watchdogs(readings, verdict):
-    transcript = host(*HOST, *readings)
+    transcript = host(*HOST, image("virtio_blk"), *readings)
     assert ask(transcript, "hardware_watchdog_resets", "no_watchdog_expires_before_the_dump_is_done")[0] is verdict
 
 
