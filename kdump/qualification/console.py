@@ -53,6 +53,8 @@ PATTERNS: tuple[tuple[Kind, re.Pattern[str], str], ...] = (
         (kind, re.compile(pattern), source)
         for kind, pattern, source in (
             (Kind.CAPTURE_BOOT, r"ommand line: .*\belfcorehdr=", f"{_LINUX}:init/main.c, fs/proc/vmcore.c"),
+            # arm64 is told by the device tree, and says so before its command line
+            (Kind.CAPTURE_BOOT, r"Reserving \d+ ?Ki?B of memory at 0x[0-9a-f]+ for elfcorehdr", f"{_LINUX}:drivers/of/fdt.c"),
             (Kind.BOOT, r"ommand line: ", f"{_LINUX}:init/main.c"),
             (Kind.BOOT, r"SeaBIOS \(version|^\s*GNU GRUB|UEFI firmware|iPXE \(http", "firmware and boot loaders"),
             (Kind.PANIC, r"Kernel panic - not syncing", f"{_LINUX}:kernel/panic.c"),

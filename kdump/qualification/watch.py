@@ -90,6 +90,8 @@ class Watch:
     _grew: float = 0.0
     _capture_panic: Event | None = None
     _last_event: Event | None = None
+    _unnamed: bool = False
+    """A capture kernel began to boot, whose command line will not tell that it is one."""
 
     @property
     def done(self) -> bool:
@@ -121,6 +123,9 @@ class Watch:
 
     def _hear(self, event: Event) -> None:
         kind, at = event.kind, event.at
+        if kind is Kind.BOOT and self._unnamed:  # the command line of the capture kernel that was just seen
+            self._unnamed = False
+            return
         if kind is Kind.BOOT and Step.CAPTURE in self.reached and Kind.REBOOT not in self.symptoms:
             self.reset = self.reset or event
         if kind in _ONLY_A_CAPTURE_KERNEL and Kind.PANIC in self.symptoms and Kind.BOOT not in self.symptoms:
@@ -132,6 +137,7 @@ class Watch:
                 self._capture_panic = self._capture_panic or event
             self._reach(Step.DOWN, at)
         elif kind is Kind.CAPTURE_BOOT:
+            self._unnamed = "elfcorehdr=" not in event.line
             self._reach(Step.CAPTURE, at)
         elif kind in (Kind.DUMP_BEGINS, Kind.PROGRESS):
             self._reach(Step.DUMPING, at)

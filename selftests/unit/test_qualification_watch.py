@@ -48,12 +48,18 @@ def watched(story, *, console=True, place=False, until=1000, step=5):
     return watch
 
 
+# Debian 12 of arm64
+ARM_CAPTURE = "[    0.000000] OF: fdt: Reserving 1 KiB of memory at 0x7abff000 for elfcorehdr"
+ARM_COMMAND_LINE = "[    0.000000] Kernel command line: root=/dev/vda reset_devices nr_cpus=1"
 DOWN = [(3, PANIC), (3, None)]
 HEALTHY = [*DOWN, (5, CAPTURE), (30, BEGINS), (40, SAVED), (41, REBOOT), (50, BOOT), (90, NEW)]
 
 
-def test_a_healthy_crash_reaches_every_step():
-    watch = watched(HEALTHY)
+@pytest.mark.parametrize(
+    "story", [HEALTHY, [*DOWN, (5, ARM_CAPTURE), (5, ARM_COMMAND_LINE), *HEALTHY[3:]]], ids=["x86_64", "arm64"]
+)
+def test_a_healthy_crash_reaches_every_step(story):
+    watch = watched(story)
     assert watch.ended is None
     assert list(watch.reached) == [Step.DOWN, Step.CAPTURE, Step.DUMPING, Step.BACK]
     assert watch.reset is None
@@ -196,3 +202,8 @@ def test_every_end_is_in_the_documentation():
     lines = (Path(__file__).parents[2] / "docs/crashes.md").read_text().splitlines()
     rows = {cells[1]: cells[-2] for line in lines if len(cells := [cell.strip() for cell in line.split("|")]) == 6}
     assert {end.name: end.cause for end in ends}.items() <= rows.items()
+
+
+def test_a_reset_of_an_arm64_capture_kernel_is_the_second_command_line():
+    watch = watched([*DOWN, (5, ARM_CAPTURE), (5, ARM_COMMAND_LINE), (30, ARM_COMMAND_LINE), (90, NEW)])
+    assert watch.reset is not None and watch.reset.at == 30
