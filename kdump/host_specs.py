@@ -6,13 +6,14 @@ import ipaddress
 import re
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .connection.errors import printable
 
 # A name of the DNS, or an alias of ssh_config; never something that ssh(1) takes for an option.
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,252}")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,252}")
 _DOTTED = re.compile(r"[0-9.]+")
 _SHOWN = 255  # characters of an entry that is refused
 _BY_ADDRESS = ("", "ssh", "paramiko", "safe-ssh")
@@ -25,8 +26,7 @@ class BadHosts(ValueError):
     """The hosts cannot be used as given; ``str()`` is one sentence."""
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(NamedTuple):
     """One entry. ``origin``: where it stands, as ``--hosts`` or ``fleet.txt:12``."""
 
     text: str
@@ -95,6 +95,8 @@ def check(spec: Spec, connection: str | None = None) -> None:
     Raises :class:`BadHosts`.
     """
     scheme = spec.scheme or connection or ""
+    if scheme != "ansible" and _PLAIN.fullmatch(spec.text):  # most of a long list
+        return
     if scheme != "ansible" and "," in spec.text:
         raise spec.bad("holds a comma: write one host a line")
     if scheme != "ansible" and scheme not in _BY_ADDRESS:
