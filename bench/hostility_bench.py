@@ -88,6 +88,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("rows", nargs="*", type=int, metavar="ROW")
     options = parser.parse_args()
+    if options.write and options.rows:
+        parser.error("--write is for the whole table")
     if options.real:
         os.environ["KDUMP_HOSTILITY_REAL"] = "1"
     rows = set(options.rows or ROWS)

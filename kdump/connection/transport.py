@@ -22,6 +22,7 @@ from paramiko.transport import _active_threads
 from kdump.connection.deadline import Steps, Wait, carried_out
 
 T = TypeVar("T")
+_BETWEEN_LOOKS = 0.1  # s, at most: paramiko's timeout of a read
 _PIECE = 16384  # bytes that are read at once, at least; larger ones scatter over the heaps of many threads
 
 
@@ -44,7 +45,9 @@ class _Work(Generic[T]):
         """Go on as far as that is possible without waiting."""
         while not self.over:
             happened = self._wait.event.is_set()
-            if not happened and time.monotonic() - self._since < self._wait.seconds:
+            # the next look may be that much later, and a deadline is charged with what was asked for at most
+            enough = max(self._wait.seconds / 2, self._wait.seconds - _BETWEEN_LOOKS)
+            if not happened and time.monotonic() - self._since < enough:
                 return
             self._go_on(happened)
 
