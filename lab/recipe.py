@@ -132,7 +132,8 @@ DEBIAN12_DRACUT = dataclasses.replace(
     packages=(*DEBIAN12.packages, "dracut-core", "dracut-squash", "squashfs-tools", "lvm2", "cryptsetup"),
 )
 
-# Another architecture, to be audited, not to be crashed: Debian's kexec leaves an arm64 capture kernel no usable /proc/vmcore.
+# Another architecture. As it is installed, its kexec leaves the capture kernel no usable /proc/vmcore, because its kernel does
+# not list _text (see tests/test_kaslr_hides_kernel_layout.py).
 DEBIAN12_ARM64 = dataclasses.replace(
     DEBIAN12,
     name="debian12-arm64",

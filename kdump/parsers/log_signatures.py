@@ -91,6 +91,11 @@ SIGNATURES = tuple(
         ),
         (
             "crashkernel-too-small",
+            r"kexec_file_load failed: Cannot assign requested address",
+            f"{KEXEC_TOOLS}:kexec/kexec.c; {LINUX}:kernel/kexec_file.c kexec_locate_mem_hole()",
+        ),
+        (
+            "crashkernel-too-small",
             r"Out of memory and no killable processes|System is deadlocked on memory",
             f"{LINUX}:mm/oom_kill.c",
         ),
