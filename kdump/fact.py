@@ -28,7 +28,7 @@ KERNEL = "{kernel}"
 REMEMBERED = 16384  # characters of a reading whose value is kept for the next host that says the same
 TIMED_OUT = (124, 137)  # coreutils' timeout(1): 124 after TERM, 128+9 after KILL
 _UNSET: Any = object()
-_NO_SENSE = (ValueError, LookupError, OverflowError)  # what a function over a host's words raises where they are garbage
+_NO_SENSE = (ValueError, LookupError, ArithmeticError)  # what a function over a host's words raises where they are garbage
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,10 @@ def cpu_list(text: str) -> int:
     5
     """
     spans = [span.partition("-") for span in text.strip().split(",")]
-    return sum(int(last or first) - int(first) + 1 for first, _, last in spans)
+    sizes = [int(last or first) - int(first) + 1 for first, _, last in spans]
+    if min(sizes) < 1:
+        raise ValueError(f"{text.strip()!r} is no list of processors")
+    return sum(sizes)
 
 
 def module_sizes(text: str) -> Mapping[str, int]:
