@@ -144,7 +144,7 @@ FAULTS: tuple[Fault, ...] = (
         "expires before the dump is done",
         _EXPIRES,
         stage=(
-            _ARM.format("0x2c 0x01"),
+            _ARM.format("0x96 0x00"),
             "systemd-run --quiet --unit=keeper sh -c 'while :; do ipmitool raw 0x06 0x22; sleep 3; done'",
         ),
         ground=_BMC,
@@ -199,7 +199,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "makedumpfile-of-another-section-size",
         "makedumpfile takes memory sections for 2^30 bytes and does not ask the kernel, whose number is 27: it cannot save",
-        {target: expect("section-size-bits-mismatch") for target in (DEBIAN12, DEBIAN13)},
+        # on Debian 13 it would not tell what it takes free pages for, either
+        {DEBIAN12: expect("section-size-bits-mismatch")},
         # The one instruction that sets the number it was built with: mov qword [info + offset], 27.
         stage=(
             "cp -a /usr/bin/makedumpfile /root/kept",
