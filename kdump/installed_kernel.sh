@@ -201,7 +201,8 @@ kernel_initramfs_listing() {
         [ -z "$names" ] || echo newer $names
         return
     done
-    for place in /boot/init* /boot/*/init* /boot/*/*/init* /boot/efi/EFI/Linux/*.efi /efi/EFI/Linux/*.efi /efi/*/*/init*; do
+    for place in /boot/init* /boot/*/init* /boot/*/*/init* /efi/*/*/init* /boot/EFI/Linux/*.efi \
+        /boot/efi/EFI/Linux/*.efi /efi/EFI/Linux/*.efi; do
         case $place in *kdump*) continue ;; esac
         [ ! -f "$place" ] || echo "other $place"
     done

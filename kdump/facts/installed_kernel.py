@@ -18,6 +18,7 @@ _OPTIONS = "|".join(
         "CRASH_DUMP",
         "DEBUG_INFO[A-Z0-9_]*",
         "EROFS_FS[A-Z0-9_]*",
+        "INITRAMFS_SOURCE",
         "KALLSYMS",
         "KEXEC(_FILE)?",
         "LOONGARCH",

@@ -9,7 +9,7 @@ from ..fact import Maybe, derived, fact
 from ..parsers.bootloader import NextBoot
 from ..parsers.initramfs import Initramfs
 from ..verdict import CouldNotDetermine, NotApplicable
-from .installed_kernel import Parts, Presence
+from .installed_kernel import Options, Parts, Presence
 from .storage import Storage, module_names
 
 #: what of `root=` the kernel finds by itself (Linux 6.12: block/early-lookup.c, early_lookup_bdev())
@@ -70,6 +70,7 @@ def why_it_needs_an_initramfs(
     kernel_presence: Presence,
     root_storage: Storage,
     kernel_built_in_modules: frozenset[str],
+    judged_options: Options,
     maybe_judged_boot: Maybe[NextBoot],
 ) -> str:
     """What keeps the kernel from mounting its root file system without the initramfs that it has not; "" where it has one, or
@@ -80,6 +81,8 @@ def why_it_needs_an_initramfs(
     unknown = [path for path in own_initramfs.others if not any(release in path for release in releases)]
     if unknown:
         raise CouldNotDetermine(f"none lies in a known place, and whether {unknown[0]} is its initramfs is unknown")
+    if judged_options.values.get("INITRAMFS_SOURCE", "").strip('"'):
+        raise CouldNotDetermine("its initramfs is built into it (CONFIG_INITRAMFS_SOURCE) and was not looked into")
     lacking = [names[-1] for names in root_storage.modules() if not _any_of(names, kernel_built_in_modules)]
     if lacking:
         return f"{', '.join(lacking)} of its root file system are not built into it"

@@ -245,6 +245,13 @@ FORBIDDEN = of(OTHER, "kernel_initramfs", "", "cat: /boot/: Permission denied", 
         (OWN, [none(), ALL_BUILT_IN, grub(OTHER, "quiet")], "installed", GREEN, ""),  # its entry has root=/dev/vda1
         (OWN, [none(), ALL_BUILT_IN, says("boot_configuration", "")], "installed", NOT_APPLICABLE, "no boot loader"),
         (OWN, [FORBIDDEN, BUILT_IN], "installed", UNKNOWN, "denied"),
+        (
+            OWN,
+            [none(), BUILT_IN, of(OTHER, "kernel_options", 'file /c\nCONFIG_INITRAMFS_SOURCE="/a"\noptions 8000')],
+            "installed",
+            UNKNOWN,
+            "built into it",
+        ),
         (OWN, [none(), BUILT_IN], "package", NOT_APPLICABLE, "not installed yet"),
         (FITS, [own("virtio_blk", "ext4"), BUILT_IN], "installed", GREEN, ""),
         (FITS, [own("ext4"), BUILT_IN], "installed", RED, "virtio_blk"),
