@@ -12,8 +12,8 @@ from ..verdict import CouldNotDetermine, NotApplicable
 from .installed_kernel import Options, Parts, Presence
 from .storage import Storage, module_names
 
-#: what of `root=` the kernel finds by itself (Linux 6.12: block/early-lookup.c, early_lookup_bdev())
-_FOUND_BY_THE_KERNEL = re.compile(r"PARTUUID=|PARTLABEL=|/dev/(?!disk/|mapper/)|\d+:\d+$|[0-9a-f]+$")
+#: what of `root=` the kernel finds by itself (Linux 6.12: block/early-lookup.c, early_lookup_bdev(); init/do_mounts.c)
+_FOUND_BY_THE_KERNEL = re.compile(r"PARTUUID=|PARTLABEL=|/dev/(?!disk/|mapper/)|\d+:\d+$|[0-9a-f]+$|mtd|ubi")
 
 
 @dataclass(frozen=True)
