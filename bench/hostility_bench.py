@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -33,6 +34,7 @@ REAL = "with 10 s to connect, 30 s for the probe, fleets of 1,000 hosts, and no 
 SHORT = "with deadlines of some seconds, fleets of 100 hosts, and an allowance for a busy machine"
 
 
+FOLDER = re.compile(r"\S*/pytest-\d+/[^/\s]+/")  # of a test
 MOST = 4  # figures and sentences in a row
 
 
@@ -74,7 +76,7 @@ def table(seen: Watching, rows: set[int]) -> list[str]:
             if "failed" not in outcomes
             else "**no**"
         )
-        sees = list(dict.fromkeys(words for words, _ in seen.measured[number]))
+        sees = list(dict.fromkeys(FOLDER.sub("", words) for words, _ in seen.measured[number]))
         figures = list(dict.fromkeys(figure for _, figure in seen.measured[number]))
         figures = [*figures[:MOST], f"{passed} of {len(outcomes)} tests"]
         cells = (row.fault, row.figure, "<br>".join(sees[:MOST]) or "–", "; ".join(figures), holds)
