@@ -198,7 +198,7 @@ def crash(machine: Machine, ended: str) -> None:
     mark = len(machine.console())
     panic(machine)
     seen = machine.wait_console(ended, CAPTURE_DEADLINE, after=mark)
-    machine.wait_console(_LOGIN, REBOOT_DEADLINE, after=mark + seen.end())
+    machine.wait_console(_LOGIN, REBOOT_DEADLINE, after=seen.end())
     machine.wait_for_ssh()
     machine.settle()
     if machine.check("cat /proc/sys/kernel/random/boot_id") == before:

@@ -1,5 +1,6 @@
 """Staged faults as data, and the judgement of what the suite said of them."""
 
+import re
 from runpy import run_path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from lab.errors import LabError
 from lab.faults import FAULTS, NOT_STAGED
 from lab.faults.forecast import forecast
 from lab.faults.model import SILENT, TRUE_OF, Fault, Judge, expect, misjudged
-from lab.faults.staging import ROOT, Outcome
+from lab.faults.staging import ROOT, Outcome, crash
 
 CAUSES = set(columns())
 BROKEN = expect("vmcore-damaged", allowed={"strings-missing"})
@@ -88,6 +89,38 @@ def test_faults_of_a_machine_that_cannot_be_built_are_not_counted(monkeypatch, t
     outcomes = _stage(rows, {}, tmp_path)
     assert outcomes["debian12", "cut"].problems == ("NOT STAGED: the mirror is gone",)
     assert "0 faults staged" in matrix(rows, outcomes)
+
+
+def test_the_way_back_from_a_crash_is_looked_for_right_behind_it():
+    """However much the console had said before: what is found is a place in all of it."""
+    before, dump, back = (
+        "booted and chatty\n" * 50,
+        "[   16.1] kdump-tools: saved vmcore in /var/crash/1.\n",
+        "reboot: Restarting system\n",
+    )
+    boots = iter(("one", "two"))
+
+    class Console:
+        text = before
+
+        def check(self, command):
+            self.text = before + "sysrq: Trigger a crash\n" + dump + back if "sysrq" in command else self.text
+            return next(boots) if "boot_id" in command else ""
+
+        def console(self):
+            return self.text
+
+        def wait_console(self, pattern, deadline, *, after=0):
+            found = re.compile(pattern, re.MULTILINE).search(self.text, after)
+            assert found, pattern
+            return found
+
+        def wait_for_ssh(self):
+            pass
+
+        settle = wait_for_ssh
+
+    crash(Console(), "saved vmcore in")
 
 
 SETUP = "/usr/lib/dracut/modules.d/99squash/module-setup.sh"
