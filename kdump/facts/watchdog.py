@@ -31,6 +31,9 @@ _FEEDS = ("hpwdt", "sbsa_gwdt", "wdat_wdt")
 _LOCKED_BY_NOWAYOUT = "i6300esb"
 #: the driver whose timer is the BMC's: the BMC itself is asked
 _BMC_DRIVER = "ipmi_watchdog"
+#: has the kernel call what registered for a panic before it starts the capture kernel (kernel/panic.c). ipmi_watchdog.c, in
+#: Linux 6.12, then gives a timer that runs its parameter panic_wdt_timeout, 255 s where nobody set it.
+_PANIC_NOTIFIERS = "crash_kexec_post_notifiers"
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,9 @@ def _has_all(modules: tuple[str, ...], image: Maybe[Initramfs], built_in: Maybe[
 
 
 @derived
-def bmc_that_expires(bmc_watchdog: BmcWatchdog | None, maybe_dump_time: Maybe[DumpTime]) -> str:
+def bmc_that_expires(
+    bmc_watchdog: BmcWatchdog | None, maybe_dump_time: Maybe[DumpTime], maybe_cmdline: Maybe[CommandLine]
+) -> str:
     """Why the BMC would reset the machine before the dump is done; empty when it would not."""
     if bmc_watchdog is None:
         raise NotApplicable("this machine has no BMC")
@@ -289,4 +294,6 @@ def bmc_that_expires(bmc_watchdog: BmcWatchdog | None, maybe_dump_time: Maybe[Du
     )
     if bmc_watchdog.countdown >= dump_time.seconds:
         raise OnlyACrashTells(f"{words}: too close to call")
+    if any(word.split("=")[0] == _PANIC_NOTIFIERS for word in maybe_cmdline.value):
+        raise OnlyACrashTells(f"{words}, unless {_BMC_DRIVER} gives it more time in the panic, as {_PANIC_NOTIFIERS} lets it")
     return words

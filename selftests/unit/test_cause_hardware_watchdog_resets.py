@@ -157,6 +157,12 @@ def test_bmc(reading, verdict):
     assert ask(transcript, "hardware_watchdog_resets", "bmc_does_not_expire_before_the_dump_is_done")[0] is verdict
 
 
+def test_a_bmc_may_be_given_more_time_in_the_panic():
+    early = host(*HOST, KDUMP_TOOLS, says("bmc_watchdog", RUNNING.format("20.0")), cmdline("crash_kexec_post_notifiers"))
+    test = "bmc_does_not_expire_before_the_dump_is_done"
+    assert ask(early, "hardware_watchdog_resets", test)[0] is Verdict.UNDETERMINED
+
+
 def test_an_ordinary_user_cannot_know_the_bmc():
     transcript = host(*HOST, Reading(UID, "1000", "", 0), KDUMP_TOOLS, says("bmc_watchdog", "no device"))
     test = "bmc_does_not_expire_before_the_dump_is_done"
