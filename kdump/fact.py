@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Generic, NoReturn, TypeVar
 
 import pytest
@@ -26,12 +26,13 @@ T = TypeVar("T")
 MAYBE = "maybe_"
 KERNEL = "{kernel}"
 REMEMBERED = 16384  # characters of a reading whose value is kept for the next host that says the same
+_VALUES = 4096  # that are kept so; as many of derived facts
 TIMED_OUT = (124, 137)  # coreutils' timeout(1): 124 after TERM, 128+9 after KILL
 _UNSET: Any = object()
 _NO_SENSE = (ValueError, LookupError, ArithmeticError)  # what a function over a host's words raises where they are garbage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fact(Generic[T]):
     """A command and what we make of its output.
 
@@ -58,28 +59,37 @@ class Fact(Generic[T]):
 
     def for_kernel(self, release: str) -> Fact[T]:
         """This fact about the kernel of that release; itself where it is not about a kernel."""
-        return replace(self, command=self.command.replace(KERNEL, shlex.quote(release))) if self.of_a_kernel else self
+        return _for_kernel(self, release) if self.of_a_kernel else self
 
     def of(self, transcript: Transcript) -> T:
         """The fact's value. Raises :class:`CouldNotDetermine` or :class:`NotApplicable` with the reason."""
+        return self.maybe(transcript).value
+
+    def maybe(self, transcript: Transcript) -> Maybe[T]:
+        """The fact's value, or the reason why there is none. Hosts that say the same share it."""
         reading = transcript.readings.get(self.command)
         if reading is None:
-            why = "has no reading of it" if transcript.complete else "was cut off before it"
-            raise CouldNotDetermine(f"{self.name}: the transcript {why} ($ {self.command})")
+            return _never_read(self, transcript.complete)
+        arguments = self, reading, transcript.readings.get(UID), transcript.remarks.get(NO_SUDO, "")
+        return _shared_value(*arguments) if len(reading.text) <= REMEMBERED else _outcome(self.value_of, *arguments[1:])
+
+    def value_of(self, reading: Reading, uid: Reading | None, no_sudo: str) -> T:
+        """The value that its reading says, as :meth:`of`; ``uid``, ``no_sudo``: who ran the probe, and why not root."""
+        how_to_be_root = no_sudo or "connect as root or use --sudo"
         # grep's 1 means that there is no such line, unless something was complained of
         if reading.status == 0 or (reading.status in self.statuses and not reading.errors):
-            if self.root and not runs_as_root(transcript):
-                raise CouldNotDetermine(f"{self.name}: needs root: {_how_to_be_root(transcript)}")
+            if self.root and not _is_root(uid):
+                raise CouldNotDetermine(f"{self.name}: needs root: {how_to_be_root}")
             try:
-                return _parsed(self.parse, reading.text) if len(reading.text) <= REMEMBERED else self.parse(reading.text)
+                return self.parse(reading.text)
             except _NO_SENSE as error:
                 raise CouldNotDetermine(f"{self.name}: cannot parse the output of `{self.command}`: {error}") from error
-        return self._without_output(reading, transcript)
+        return self._without_output(reading, how_to_be_root)
 
-    def _without_output(self, reading: Reading, transcript: Transcript) -> T:
+    def _without_output(self, reading: Reading, how_to_be_root: str) -> T:
         complaint = reading.errors.split("\n")[-1] if reading.errors else f"exit status {reading.status}"
         if any(word in reading.errors for word in ("Permission denied", "Operation not permitted", "must be root")):
-            raise CouldNotDetermine(f"{self.name}: permission denied: {_how_to_be_root(transcript)} ({complaint})")
+            raise CouldNotDetermine(f"{self.name}: permission denied: {how_to_be_root} ({complaint})")
         if reading.status in TIMED_OUT:
             raise CouldNotDetermine(f"{self.name}: `{self.command}` did not finish in time")
         if reading.status == 127:
@@ -91,13 +101,12 @@ class Fact(Generic[T]):
         raise CouldNotDetermine(f"{self.name}: `{self.command}` failed: {complaint}")
 
 
-@lru_cache(4096)
-def _parsed(parse: Callable[[str], Any], text: str) -> Any:
-    """Parsers are pure and nobody changes what they return: hosts that say the same share it."""
-    return parse(text)
+@lru_cache(1024)
+def _for_kernel(fact: Fact[T], release: str) -> Fact[T]:
+    return replace(fact, command=fact.command.replace(KERNEL, shlex.quote(release)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derived(Generic[T]):
     """A pure function over facts."""
 
@@ -105,17 +114,32 @@ class Derived(Generic[T]):
     function: Callable[..., T]
     arguments: tuple[str, ...]
 
+    @cached_property
+    def facts(self) -> tuple[str, ...]:
+        """The facts that the arguments are about."""
+        return tuple(argument.removeprefix(MAYBE) for argument in self.arguments)
+
+    def value_of(self, *facts: Maybe[Any]) -> T:
+        """Its value, given :attr:`facts`. Raises :class:`NoValue`."""
+        named = zip(self.arguments, facts, strict=True)
+        given = [one if argument.startswith(MAYBE) else one.value for argument, one in named]
+        try:
+            return self.function(*given)
+        except _NO_SENSE as error:
+            raise CouldNotDetermine(f"{self.name}: what the host said of it makes no sense: {error}") from error
+
 
 class Maybe(Generic[T]):
-    """A fact that may have no value. ``.value`` gives it, or raises the reason."""
+    """A fact that may have no value. ``.value`` gives it, or raises the reason. ``shared``: with other hosts."""
 
-    def __init__(self, value: T = _UNSET, reason: NoValue | None = None) -> None:
-        self._value, self.reason = value, reason
+    def __init__(self, value: T = _UNSET, reason: NoValue | None = None, *, shared: bool = False) -> None:
+        self._value, self.reason, self.shared = value, reason, shared
 
     @property
     def value(self) -> T:
         if self.reason is not None:
-            raise self.reason
+            # an own one for whoever asks: many do, and each leaves its traceback there
+            raise type(self.reason)(*self.reason.args)
         return self._value
 
     def __bool__(self) -> NoReturn:
@@ -128,6 +152,32 @@ class Maybe(Generic[T]):
     def otherwise(self, default: T) -> T:
         """The value, or ``default`` where it could not be seen: only for wording, never for a verdict."""
         return self._value if self.reason is None else default
+
+
+def _outcome(function: Callable[..., T], *arguments: Any, shared: bool = False) -> Maybe[T]:
+    try:
+        return Maybe(function(*arguments), shared=shared)
+    except NoValue as reason:
+        return Maybe(reason=reason.with_traceback(None), shared=shared)
+
+
+# Parsers and derived facts are pure, and nobody changes what they return: what was made once of the same serves all hosts.
+
+
+@lru_cache(_VALUES)
+def _shared_value(fact: Fact[T], reading: Reading, uid: Reading | None, no_sudo: str) -> Maybe[T]:
+    return _outcome(fact.value_of, reading, uid, no_sudo, shared=True)
+
+
+@lru_cache(_VALUES)
+def _shared_derived(entry: Derived[T], *arguments: Maybe[Any]) -> Maybe[T]:
+    return _outcome(entry.value_of, *arguments, shared=True)
+
+
+@lru_cache(1024)
+def _never_read(fact: Fact[T], complete: bool) -> Maybe[T]:
+    why = "has no reading of it" if complete else "was cut off before it"
+    return Maybe(reason=CouldNotDetermine(f"{fact.name}: the transcript {why} ($ {fact.command})"), shared=True)
 
 
 CATALOGUE: dict[str, Fact[Any] | Derived[Any]] = {}
@@ -148,16 +198,11 @@ def kernel_release(text: str) -> str:
     return text
 
 
-def _how_to_be_root(transcript: Transcript) -> str:
-    return transcript.remarks.get(NO_SUDO, "connect as root or use --sudo")
-
-
-def runs_as_root(transcript: Transcript) -> bool:
+def _is_root(uid: Reading | None) -> bool:
     """Whether the probe ran as root. Raises :class:`CouldNotDetermine` where the transcript does not say."""
-    reading = transcript.readings.get(UID)
-    if reading is None or reading.status != 0:
+    if uid is None or uid.status != 0:
         raise CouldNotDetermine(f"who ran the probe is unknown: the transcript has no reading of `{UID}`")
-    return reading.text.strip() == "0"
+    return uid.text.strip() == "0"
 
 
 def fact(name: str, command: str, parse: Callable[[str], Any], **how: Any) -> Any:
@@ -204,23 +249,16 @@ class Knowledge:
 
     def maybe(self, name: str) -> Maybe[Any]:
         if name not in self._known:
-            try:
-                self._known[name] = Maybe(self._compute(CATALOGUE[name]))
-            except NoValue as reason:
-                self._known[name] = Maybe(reason=reason)
+            self._known[name] = self._compute(CATALOGUE[name])
         return self._known[name]
 
-    def _compute(self, entry: Fact[Any] | Derived[Any]) -> Any:
+    def _compute(self, entry: Fact[Any] | Derived[Any]) -> Maybe[Any]:
         if isinstance(entry, Fact):
-            return entry.for_kernel(self.kernel).of(self.transcript)
-        arguments = [
-            self.maybe(argument.removeprefix(MAYBE)) if argument.startswith(MAYBE) else self.get(argument)
-            for argument in entry.arguments
-        ]
-        try:
-            return entry.function(*arguments)
-        except _NO_SENSE as error:
-            raise CouldNotDetermine(f"{entry.name}: what the host said of it makes no sense: {error}") from error
+            return entry.for_kernel(self.kernel).maybe(self.transcript)
+        facts = [self.maybe(name) for name in entry.facts]
+        if all(one.shared for one in facts):
+            return _shared_derived(entry, *facts)
+        return _outcome(entry.value_of, *facts)
 
 
 def facts_behind(names: Collection[str]) -> Iterator[Fact[Any]]:

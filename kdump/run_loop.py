@@ -13,7 +13,6 @@ import pytest
 
 from .hosts import Target
 
-LARGE = 2000  # tests
 SELDOM = (20_000, 20, 20)  # new objects before the collector looks; ten times Python's own
 
 
@@ -43,7 +42,7 @@ class RunLoop:
         for item in session.items:
             groups.setdefault(self._target_of(item), []).append(item)
         queue = _Ready(groups, self._host_of)
-        _spare_the_collector(len(session.items))
+        gc.freeze()  # the tests
         for current in queue.targets(self._next_answer):
             items = groups[current]
             left = session._setupstate  # a test of another file may have run last
@@ -52,19 +51,14 @@ class RunLoop:
             self._run(items, queue.likely_next(groups))
             if current is not None:
                 self._judged(current)
-        _spare_the_collector(len(session.items))
+        gc.freeze()  # reports and findings, before pytest looks five times for cycles in them
         return True
 
 
-def _spare_the_collector(tests: int) -> None:
-    """Tell Python's cycle collector that what there is stays until the end.
-
-    Tests, reports and findings of a large run are a million objects that live as long as it does; looking for cycles among
-    them again and again, and five times more at pytest's end, took a tenth of the run.
-    """
-    if tests > LARGE:
-        gc.freeze()
-        gc.set_threshold(*SELDOM)
+def look_for_cycles_seldom() -> None:
+    """Have Python's cycle collector look a tenth as often: what a run makes lasts until its end, and the collector's looking at
+    it again and again took a tenth of the run."""
+    gc.set_threshold(*SELDOM)
 
 
 class _Ready:

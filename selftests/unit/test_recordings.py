@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from kdump import catalogue, recording
-from kdump.fact import CATALOGUE, Fact, Knowledge
+from kdump.fact import CATALOGUE, Knowledge, _shared_derived, _shared_value
 from kdump.flavour import FLAVOURS
-from kdump.verdict import Verdict
+from kdump.transcript import Reading, Transcript
+from kdump.verdict import CouldNotDetermine, Verdict
 from selftests.judging import ask, every_test
 
 ROOT = Path(__file__).parents[2]
@@ -82,19 +83,32 @@ def test_a_cause_that_cannot_be_does_not_apply(path):
                 assert ask(host.transcript, file, test, **parameters)[0] is Verdict.NOT_APPLICABLE
 
 
-def test_hosts_that_share_a_parsed_reading_leave_it_alone():
+def test_hosts_that_share_values_leave_them_alone():
     """What one host's facts did to a shared value would be said of the next host."""
     catalogue.modules()
-    for path in RECORDINGS:
-        transcript = recording.load(path)
-        known = Knowledge(transcript)
-        for name in CATALOGUE:
-            known.maybe(name)
-        for entry in CATALOGUE.values():
-            if isinstance(entry, Fact) and (found := known.maybe(entry.name)).known:
-                reading = transcript.readings[entry.command]
-                if reading.status in entry.statuses:
-                    assert _shown(found.value) == _shown(entry.parse(reading.text)), f"{entry.name} on {path.stem}"
+    transcripts = [recording.load(path) for path in RECORDINGS]
+    for transcript in transcripts:
+        _all_that_is_known(Knowledge(transcript))
+    for path, transcript in zip(RECORDINGS, transcripts, strict=True):
+        after_others = _all_that_is_known(Knowledge(transcript))
+        for cache in (_shared_value, _shared_derived):
+            cache.cache_clear()
+        alone = _all_that_is_known(Knowledge(transcript))
+        assert after_others == alone, path.stem
+
+
+def _all_that_is_known(known):
+    found = {name: known.maybe(name) for name in CATALOGUE}
+    return {name: _shown(one.value) if one.known else repr(one.reason) for name, one in found.items()}
+
+
+def test_a_reason_that_hosts_share_holds_on_to_none_of_them():
+    transcript = Transcript.of([Reading("cat /proc/cmdline", "", "cat: /proc/cmdline: Permission denied", 1)])
+    for _ in range(2):
+        with pytest.raises(CouldNotDetermine):
+            Knowledge(transcript).get("cmdline")
+    reason = Knowledge(transcript).maybe("cmdline").reason
+    assert reason.__traceback__ is None and reason is Knowledge(transcript).maybe("cmdline").reason
 
 
 def _shown(value):
