@@ -1,9 +1,9 @@
 """Real dumps of a real crash, made once and kept in the lab's cache: `python -m selftests.vmcore.dumps`.
 
-A lab machine is crashed twice: once with its distribution's own settings, once with `makedumpfile -F -E -d 0`, which
-saves all of memory. From that core this machine's makedumpfile makes every other format, level and compression it was
-built with (Debian 12's 1.7.2: zlib and lzo; Debian 13's 1.7.6: zstd, too; neither: snappy). A running machine is also
-dumped by QEMU, whose writer is not makedumpfile.
+A lab machine is crashed three times: with its distribution's own settings, with `makedumpfile -F -E -d 0`, which saves all
+of memory, and with a plain copy of /proc/vmcore in makedumpfile's place. From the second core this machine's makedumpfile
+makes every other format, level and compression it was built with (Debian 12's 1.7.2: zlib and lzo; Debian 13's 1.7.6: zstd,
+too; neither: snappy). A running machine is also dumped by QEMU, whose writer is not makedumpfile.
 
     $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/NAME      complete dumps
     $XDG_CACHE_HOME/kdump-lab/dumps/RELEASE/broken/   dumps that makedumpfile could not finish
@@ -29,6 +29,17 @@ from lab.machine import Machine
 
 SAVE_DEADLINE = 900.0
 MAKEDUMPFILE = os.environ.get("MAKEDUMPFILE", "makedumpfile")
+#: has the capture kernel copy /proc/vmcore; the log is still makedumpfile's
+COPIES = r"""
+cd /usr/bin && mv makedumpfile makedumpfile.real && cat > makedumpfile <<'END'
+#!/bin/sh
+case "$*" in
+*--dump-dmesg*) exec makedumpfile.real "$@" ;;
+*) exec cat /proc/vmcore ;;
+esac
+END
+chmod 755 makedumpfile && sync && kdump-config unload && kdump-config load
+"""
 FOREIGN = {  # aarch64 has 64 KiB blocks, arm the 32-bit layout; QEMU's i386 writes the 64-bit one; ppc is big-endian
     "aarch64": ("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"),
     "arm": ("qemu-system-arm", "-M", "virt", "-cpu", "cortex-a15"),
@@ -60,6 +71,10 @@ def main() -> int:
         machine.check("echo 'MAKEDUMP_ARGS=\"-F -E -d 0\"' >> /etc/default/kdump-tools; sync")
         crash(machine)
         fetch(machine, "dump.*", target / "flattened-elf-d0")
+        machine.check("rm -rf /var/crash/2*")
+        machine.check(COPIES)
+        crash(machine)
+        fetch(machine, "dump.*", target / "proc-vmcore")
     derive(target)
     foreign(target / "foreign")
     (target / "done").touch()
