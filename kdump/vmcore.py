@@ -4,7 +4,8 @@
 
 Only some hundred kilobytes of a dump are read, however large it is. Exit status: 0 every dump is complete (and the
 vmlinux matches, where one was given), 1 a dump is damaged or the vmlinux does not match, 2 it cannot be told, which
-includes files that cannot be read and a command line that cannot be understood; a sentence says which.
+includes files that cannot be read, a command line that cannot be understood, and an answer that cannot be written; a
+sentence says which.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import dataclasses
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from kdump.parsers.compressed import compression_of, cut_short, front
 from kdump.parsers.dump import Completeness, Dump, State
 from kdump.parsers.unreadable import Unreadable
 from kdump.parsers.vmlinux import Vmlinux
+from kdump.transcript import sanitise
 
 FRONT_OF_COMPRESSED = 1 << 20
 """Decompressed bytes of a compressed dump that are looked at: headers and VMCOREINFO lie at its front."""
@@ -112,6 +115,10 @@ def judge_split(dumps: Sequence[Dump], *, elsewhere: bool = False) -> Completene
     parts = sorted({(part.start_pfn, part.end_pfn): part for part in parts}.values(), key=lambda part: part.start_pfn)
     at = 0
     for part in parts:
+        if part.start_pfn < at:
+            return Completeness.cannot_tell(
+                f"two of these files have page frames {part.start_pfn} to {at}: not of one split dump"
+            )
         if part.start_pfn != at:
             return absent(f"the file of this split dump with page frames {at} to {part.start_pfn} is missing")
         at = part.end_pfn
@@ -213,11 +220,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             matched = Match(None, unreadable_image)
         reports.append((path, dump, matched))
     if options.json:
-        print(json.dumps([{**_as_json(*one), "together": _whole_as_json(together.get(one[0]))} for one in reports], indent=2))
+        answer = json.dumps([{**_as_json(*one), "together": _whole_as_json(together.get(one[0]))} for one in reports], indent=2)
     else:
-        print("\n\n".join(_as_text(*one) for one in reports))
-        for whole in dict.fromkeys(together.values()):
-            print(f"\ntogether     {whole.state}: {whole.reason}")
+        of_all = [f"together     {whole.state}: {whole.reason}" for whole in dict.fromkeys(together.values())]
+        answer = "\n\n".join([*(_as_text(*one) for one in reports), *of_all])
+    try:
+        print(answer, flush=True)
+    except OSError as error:
+        print(f"kdump.vmcore: the answer could not be written: {error.strerror}", file=sys.stderr)
+        # what is still buffered would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
     return _status([together.get(path, dump.complete) for path, dump in dumps.items()], [one[2] for one in reports])
 
 
@@ -295,7 +308,14 @@ def _as_text(path: str, dump: Dump, matched: Match | None) -> str:
     if matched:
         answer = {True: "matches", False: "does not match", None: "cannot tell"}[matched.matches]
         lines.append(("vmlinux", f"{answer}: {matched.reason}"))
-    return "\n".join([Path(path).name if len(path) > 100 else path, *(f"  {name:<10} {value}" for name, value in lines)])
+    return "\n".join(
+        [_shown(path if len(path) <= 100 else Path(path).name), *(f"  {name:<10} {_shown(value)}" for name, value in lines)]
+    )
+
+
+def _shown(text: str) -> str:
+    """One line: what a file is called, or what is written in it, adds none of its own."""
+    return sanitise(text).replace("\n", "\\n")
 
 
 _ANSWER = {State.COMPLETE: "yes", State.INCOMPLETE: "NO", State.CANNOT_TELL: "cannot tell"}

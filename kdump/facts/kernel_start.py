@@ -30,7 +30,7 @@ class KernelSymbols:
         >>> KernelSymbols.parse("kexec 2\\nffffb3a234a10000 T _stext")
         KernelSymbols(asks=True, addresses={'_stext': 18446660107981881344})
         """
-        told, *lines = text.splitlines() or ["kexec 0"]
+        told, *lines = text.splitlines() or [""]
         if not (count := re.fullmatch(r"kexec ([0-9]+)", told)):
             raise ValueError(f"{told!r} does not say whether kexec looks for symbols")
         listed = [line.split(" ") for line in lines]

@@ -181,6 +181,7 @@ def arm(*readings):
         (boot(), NOT_APPLICABLE, "x86_64"),
         (arm(NOBODY), UNKNOWN, "root"),
         (arm(denied("kernel_symbols")), UNKNOWN, "denied"),
+        (arm(says("kernel_symbols", "")), UNKNOWN, "does not say whether kexec looks"),
         (arm(denied("kexec_default")), UNKNOWN, "denied"),
     ],
 )

@@ -82,6 +82,13 @@ def test_a_file_of_a_split_dump_that_is_named_twice(write):
     assert main([*files, write("cut", Path(files[1]).read_bytes()[:-1])]) == 1
 
 
+def test_files_of_two_split_dumps_of_one_crash(write, capsys):
+    thirds, halves = split_plans(Plan(), 3), split_plans(Plan(), 2)
+    files = [write(f"dump{i}", kdump(plan)) for i, plan in enumerate([*thirds[:2], halves[1]])]
+    assert main(files) == 2
+    assert "not of one split dump" in capsys.readouterr().out
+
+
 def test_a_part_of_a_split_dump_beside_another_dump_is_not_whole(write):
     first, *_ = split_plans(Plan(), 3)
     assert main([write("part", kdump(first)), write("whole", kdump())]) == 1
@@ -172,3 +179,19 @@ def test_a_name_that_the_terminal_cannot_show(write):
     done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "d\\xfcmp" in done.stdout
+
+
+def test_a_name_adds_no_line_of_its_own(write, capsys):
+    assert main([write("a\n  complete   yes\x1b[8m", kdump()[:-5])]) == 1
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and shown.count("\n  complete ") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_answer_that_cannot_be_written_is_no_verdict(write):
+    command = [sys.executable, "-m", "kdump.vmcore", write("dump", kdump())]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], check=False
+        )
+    assert (ended.returncode, ended.stderr) == (2, "kdump.vmcore: the answer could not be written: No space left on device\n")
