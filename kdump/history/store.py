@@ -93,6 +93,8 @@ class Store:
         self._causes: set[tuple[int, str]] = set()  # (run, id) of those that are in the file
         if read_only and not path.is_file():
             raise BadHistory(f"there is no history in {path}: name the file of an earlier run with --history=FILE")
+        if path.exists() and not path.is_file():  # SQLite would put its log beside it
+            raise BadHistory(f"the history {path} is no file: name one with --history=FILE, or do without by --no-history")
         with self._sentences():
             if read_only:
                 # without a log beside it the file is all there is, and a read-only folder needs no lock

@@ -14,6 +14,7 @@ from . import fleet_page, json_report, junit, junit_file, nagios, prometheus, te
 from . import html as html_page
 from .circumstances import describe
 from .collector import Collector
+from .files import is_stream
 from .model import Run
 
 __all__ = ["add_options", "register"]
@@ -45,7 +46,8 @@ def register(config: pytest.Config, run: Run) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         if html_page.prepare(config):
             plugins.register(html_page.Page(config, run), "kdump-html")
-            plugins.register(fleet_page.Writer(run, fleet_page.beside(Path(config.option.htmlpath))), "kdump-fleet-page")
+            if not is_stream(page := Path(config.option.htmlpath)):
+                plugins.register(fleet_page.Writer(run, fleet_page.beside(page)), "kdump-fleet-page")
         if (path := json_report.prepare(config)) is not None:
             plugins.register(json_report.Writer(run, path), "kdump-json")
         if (path := prometheus.prepare(config)) is not None:

@@ -19,10 +19,14 @@ def checked_path(config: pytest.Config, option: str, asked: str | None) -> Path 
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise pytest.UsageError(f"{option}={asked}: cannot write there: {error.strerror}") from error
-    is_device = path.exists() and not path.is_file()
-    if path.is_dir() or not os.access(path if is_device else path.parent, os.W_OK):
+    if path.is_dir() or not os.access(path if is_stream(path) else path.parent, os.W_OK):
         raise pytest.UsageError(f"{option}={asked}: cannot write there: name a file in a folder of yours")
     return path
+
+
+def is_stream(path: Path) -> bool:
+    """A pipe, a terminal, /dev/null: what is written there is kept nowhere, and nothing is put beside it."""
+    return path.exists() and not path.is_file()
 
 
 def checked_folder(config: pytest.Config, option: str, asked: str | None) -> None:
@@ -40,7 +44,7 @@ def replace_file(path: Path, text: str) -> None:
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
     """The file to write: one beside ``path`` that is moved there when all went well; a pipe or a terminal itself."""
-    if path.exists() and not path.is_file():
+    if is_stream(path):
         yield path
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -150,6 +150,18 @@ def test_unusable_options_end_before_anything_else(suite, option):
     assert "Traceback" not in text
 
 
+def test_a_report_that_is_kept_nowhere_has_no_companion_and_a_history_must_be_a_file(suite, pytester):
+    pytester.path.joinpath("nowhere").symlink_to("/dev/null")
+    result = suite("good", options=["--html=nowhere"])
+    assert result.ret == 0
+    assert "fleet page" not in result.stdout.str()
+    result = suite("good", options=["--history=nowhere"])
+    assert result.ret == 4
+    assert "is no file: name one with --history=FILE, or do without by --no-history" in result.stderr.str()
+    left = {path.name for path in pytester.path.iterdir()}
+    assert not left & {"kdump-fleet.html", "nowhere-journal", "nowhere-wal"}
+
+
 @pytest.mark.hostility(23)
 def test_nothing_selected_is_not_green(suite):
     result = suite("good", options=["-k", "nosuchtest"])
