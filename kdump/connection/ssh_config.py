@@ -31,14 +31,14 @@ GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _WITHOUT_EFFECT = frozenset(
     str.split(
         """addkeystoagent batchmode canonicaldomains canonicalizefallbacklocal canonicalizemaxdots
-        canonicalizepermittedcnames checkhostip clearallforwardings compression controlmaster controlpath
+        canonicalizepermittedcnames clearallforwardings compression controlmaster controlpath
         controlpersist dynamicforward enableescapecommandline enablesshkeysign escapechar exitonforwardfailure
         fingerprinthash forkafterauthentication forwardagent forwardx11 forwardx11timeout forwardx11trusted
         gatewayports gssapiclientidentity gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange
         gssapirenewalforcesrekey gssapiserveridentity gssapistorecredentialsonrekey gssapitrustdns ignoreunknown
-        ipqos localcommand localforward logfacility loglevel logverbose nohostauthenticationforlocalhost
-        numberofpasswordprompts obscurekeystroketiming permitlocalcommand permitremoteopen proxyusefdpass
-        rekeylimit remoteforward requesttty requiredrsasize sendenv sessiontype stdinnull streamlocalbindmask
+        ipqos localcommand localforward logfacility loglevel logverbose numberofpasswordprompts
+        obscurekeystroketiming permitlocalcommand permitremoteopen rekeylimit remoteforward requesttty sendenv
+        sessiontype stdinnull streamlocalbindmask
         streamlocalbindunlink syslogfacility tag tcpkeepalive tunnel tunneldevice updatehostkeys usekeychain
         visualhostkey xauthlocation"""
     )
@@ -50,12 +50,16 @@ _NOT_HONOURED: dict[str, tuple[str, ...]] = {
     "casignaturealgorithms": (),
     "certificatefile": ("none",),
     "channeltimeout": ("none",),
+    "checkhostip": ("no",),
     "connectionattempts": ("1",),
     "hostbasedacceptedalgorithms": (),
     "hostbasedauthentication": ("no",),
     "knownhostscommand": ("none",),
+    "nohostauthenticationforlocalhost": ("no",),
     "pkcs11provider": ("none",),
+    "proxyusefdpass": ("no",),
     "remotecommand": ("none",),
+    "requiredrsasize": ("1024",),
     "securitykeyprovider": ("none", "internal"),
     "setenv": (),
     "verifyhostkeydns": ("no",),

@@ -175,11 +175,13 @@ def test_what_is_not_honoured_is_said_once(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text(
         "StrictHostKeyChecking no\nSetEnv A=b\nKnownHostsCommand /bin/x\nConnectionAttempts 1\nForwardAgent yes\n"
-        "FutureKeyword yes\nHost other\nSecurityKeyProvider x\n"
+        "FutureKeyword yes\nCheckHostIP no\nProxyUseFdpass yes\nNoHostAuthenticationForLocalhost yes\nRequiredRSASize 4096\n"
+        "Host other\nSecurityKeyProvider x\n"
     )
     notes = resolve("db1", file=str(file)).notes
     assert [note.partition(" ")[2].split()[0] for note in notes] == [
-        "setenv", "knownhostscommand", "futurekeyword", "stricthostkeychecking",
+        "setenv", "knownhostscommand", "futurekeyword", "proxyusefdpass", "nohostauthenticationforlocalhost",
+        "requiredrsasize", "stricthostkeychecking",
     ]  # fmt: skip
 
 
