@@ -67,6 +67,8 @@ class Gatherer:
         self._started = time.monotonic()
         #: hosts whose clock differs from this machine's, and by how many seconds
         self.clocks: dict[str, float] = {}
+        #: hosts that were asked as an ordinary user because sudo refused, and its words
+        self.without_sudo: dict[str, str] = {}
 
     def start(self, targets: Iterable[Target]) -> None:
         """Ask targets that were not asked yet."""
@@ -159,7 +161,8 @@ class Gatherer:
                 # nothing has run: what needs no root can be judged, and the rest says why it cannot
                 with as_the_user():
                     answered = self._ask_once(target)
-                remarks = {**answered.remarks, NO_SUDO: f"{problem.what}; {problem.remedy}"}
+                self.without_sudo[target.name] = f"{problem.what}; {problem.remedy}"
+                remarks = {**answered.remarks, NO_SUDO: self.without_sudo[target.name]}
                 return self._complete(target, replace(answered, remarks=remarks))
         finally:
             close = getattr(target.backend, "close", None)

@@ -36,7 +36,7 @@ FORKS = 512  # at most; how many it really are depends on how busy the controlle
 PROBE_DEADLINE = 60.0  # s; what hangs is ended after 20 s by the probe itself (kdump/probe.py), the rest is for slow machines
 _TO_SAY_SO = 5.0  # s before that, a probe that is not through says what it has
 PROBE_CAP = 4 * MIB
-CLOCKS_NAMED = 3
+NAMED = 3  # hosts in a note of the terminal's
 LONGEST_DEADLINE = 86400  # s
 
 
@@ -338,17 +338,29 @@ class Audit:
         connection.close_all()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What ssh_config asks for and was not honoured, each sentence once."""
+        """What ssh_config asks for and was not honoured, where sudo refused, whose clock is off: each sentence once."""
         for target in self._targets or ():
             for note in getattr(target.backend, "notes", ()):
                 self._notes.setdefault(sanitise(str(note)), target.name)
         for note, name in self._notes.items():
             terminalreporter.write_line(f"note: {name}: {note}")
-        clocks = self._gatherer.clocks if self._gatherer else {}
+        if self._gatherer is None:
+            return
+        refused: dict[str, list[str]] = {}
+        for name, words in self._gatherer.without_sudo.items():
+            refused.setdefault(words, []).append(name)
+        for words, names in refused.items():
+            line = f"note: judged as an ordinary user, because sudo refused: {_some(names)}: {sanitise(words)}"
+            terminalreporter.write_line(line)
+        clocks = [f"{name} ({seconds:+.0f} s)" for name, seconds in self._gatherer.clocks.items()]
         if clocks:
-            named = ", ".join(f"{name} ({seconds:+.0f} s)" for name, seconds in list(clocks.items())[:CLOCKS_NAMED])
-            more = f" and {len(clocks) - CLOCKS_NAMED} more" if len(clocks) > CLOCKS_NAMED else ""
-            terminalreporter.write_line(f"note: clocks that differ from this machine's: {named}{more}")
+            terminalreporter.write_line(f"note: clocks that differ from this machine's: {_some(clocks)}")
+
+
+def _some(names: list[str]) -> str:
+    """The first few of them, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def state_of(target: Target, knowledge: Knowledge) -> HostState:

@@ -2,6 +2,7 @@
 
 import getpass
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -179,3 +180,20 @@ def test_password_is_on_no_command_line(
         assert b"canary" not in answer.stdout
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True).stdout
     assert b"canary" not in listing
+
+
+def test_a_run_says_once_where_sudo_refused(bench_client: Client, sshd: bench.Sshd, tmp_path: Path) -> None:
+    hosts = [f"asked@127.0.0.1:{sshd.port}", f"asked@localhost:{sshd.port}", f"trusted@127.0.0.1:{sshd.port}"]
+    config = bench_client.folder / "config"
+    config.write_text("Host localhost\nHostName 127.0.0.1\nHost *\n" + config.read_text())
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", f"--hosts={','.join(hosts)}", "--sudo", f"--ssh-config={config}"),
+            *("-k", "reservation", f"--html={tmp_path}/report.html", "--no-history"),
+        ],
+        cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    told = [line for line in done.stdout.splitlines() if "sudo refused" in line]
+    assert len(told) == 1, done.stdout
+    assert all(name in told[0] for name in hosts[:2]) and "trusted" not in told[0]
+    assert "sudo: a password is required; set KDUMP_SUDO_PASSWORD" in told[0]
