@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -49,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.remote = words[split + 1 :]
     if options.remote and options.command != "ssh":
         parser.error(f"{options.command} takes no command after --")
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the end of a build or a boot that tidies up, as Ctrl-C is
+        signal.signal(number, lambda received, frame: sys.exit(128 + received))
     try:
         recipe.target(options.name)
         return int(globals()[f"_{options.command}"](options))

@@ -30,12 +30,12 @@ def ensure(recipe: Recipe, say: Callable[[str], None] = tell) -> Image:
     def waiting() -> None:
         say(f"Another process is building {recipe.name}: waiting for it.")
 
-    with locked(images_dir() / f".{recipe.name}.lock", deadline=LOCK_DEADLINE, waiting=waiting):
+    with locked(images_dir() / f".{recipe.name}.lock", deadline=LOCK_DEADLINE, waiting=waiting) as lock:
         folder = image.folder_of(recipe)
         if (folder / "image.json").exists():
             built = image.load(recipe, folder)
         else:
-            built = _build(recipe, say)
+            built = _build(recipe, lock, say)
             _remove_old(recipe)
         if not state.find(built.folder, Machine(built, say=say).hardware()).exists():
             started = time.monotonic()
@@ -49,7 +49,7 @@ def ensure(recipe: Recipe, say: Callable[[str], None] = tell) -> Image:
     return built
 
 
-def _build(recipe: Recipe, say: Callable[[str], None]) -> Image:
+def _build(recipe: Recipe, lock: int, say: Callable[[str], None]) -> Image:
     final = image.folder_of(recipe)
     work = final.with_name(f".{final.name}.building")
     shutil.rmtree(work, ignore_errors=True)  # of a builder that was killed; we hold the lock
@@ -61,7 +61,7 @@ def _build(recipe: Recipe, say: Callable[[str], None]) -> Image:
         keys.generate(work / "keys")
         how_long = "10 minutes, under emulation" if rootfs.is_foreign(recipe) else "2 minutes"
         say(f"Building {recipe.name} from Debian's packages ({recipe.suite}): usually {how_long}. Details: {log}")
-        facts = rootfs.build(recipe, work, (work / "keys" / "user.pub").read_text(), work / "keys" / "host", log)
+        facts = rootfs.build(recipe, work, (work / "keys" / "user.pub").read_text(), work / "keys" / "host", log, lock)
         say(f"Built after {time.monotonic() - started:.0f} s. First boot, which makes the kdump initramfs: usually 2 minutes.")
         (work / "image.json").write_text(json.dumps({"root_uuid": facts.root_uuid, "kernel": facts.kernel}))
         built = image.load(recipe, work)

@@ -171,9 +171,9 @@ class Machine:
         """Saves memory and disks for restore() and ends the machine."""
         saved = state.find(self.image.folder, self.hardware())
         folder = self._folder()
-        fresh = saved.folder.with_name(f"{saved.folder.name}.{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(mode=0o700, parents=True)
+        fresh = folder / "state"  # goes with the machine if we are killed before it is complete
+        fresh.mkdir(mode=0o700)
+        saved.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self.qmp("stop")
             self.qmp("migrate-set-parameters", {"max-bandwidth": 1 << 40})
@@ -185,7 +185,6 @@ class Machine:
             if not saved.exists():
                 fresh.rename(saved.folder)
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
             self.stop()
         return saved
 

@@ -6,19 +6,18 @@ mmdebstrap's defaults say, or from the mirror named in KDUMP_LAB_MIRROR.
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import io
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import tarfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lab import tools
 from lab.errors import LabError
 from lab.recipe import Recipe
 
@@ -46,7 +45,6 @@ _SETUP = "root/lab-setup.sh"
 # longer than all the rest of a build. So it gets what the lab's machines have; the machine itself makes its kdump initramfs.
 _FEW_DRIVERS = "etc/initramfs-tools/conf.d/lab"
 _DRIVERS = "usr/share/initramfs-tools/modules.d/lab"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +71,8 @@ def check_tools(recipe: Recipe) -> None:
         raise LabError(f"The lab needs programs that are not installed: apt-get install {' '.join(missing)}")
 
 
-def build(recipe: Recipe, folder: Path, public_key: str, host_key: Path, log: Path) -> RootFs:
-    """Writes the disk and its kernel into *folder*; the tools' output goes to *log*.
+def build(recipe: Recipe, folder: Path, public_key: str, host_key: Path, log: Path, lock: int) -> RootFs:
+    """Writes the disk and its kernel into *folder*; the tools' output goes to *log*, and they hold *lock* (see lab/tools.py).
 
     Raises LabError when a tool fails, is missing, or exceeds its deadline, or when the disk is too full.
     """
@@ -90,10 +88,12 @@ def build(recipe: Recipe, folder: Path, public_key: str, host_key: Path, log: Pa
     _write_additions(additions, recipe, root_uuid, public_key, host_key)
     archive = folder / "rootfs.tar"
     with log.open("ab") as output:
-        _run(_bootstrap_command(recipe, additions, archive), output, log, BOOTSTRAP_DEADLINE)
-        _run(_pack_command(recipe, folder, root_uuid), output, log, PACK_DEADLINE)
+        bootstrap, environment = tools.contained(_bootstrap_command(recipe, additions, archive), folder)
+        _run(bootstrap, environment, output, log, BOOTSTRAP_DEADLINE, lock)
+        _run(_pack_command(recipe, folder, root_uuid), None, output, log, PACK_DEADLINE, lock)
     for leftover in (additions, archive, folder / "base.raw"):
         leftover.unlink()
+    shutil.rmtree(folder / "tmp", ignore_errors=True)
     kernel = (folder / "kernel-release").read_text().strip()
     return RootFs(root_uuid, kernel)
 
@@ -189,18 +189,17 @@ def _setup_script(recipe: Recipe) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _die_with_parent() -> None:
-    """Runs between fork and exec: a build that is killed takes its tools along."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _run(command: Sequence[str], output: io.BufferedWriter, log: Path, deadline: float) -> None:
-    name = "mmdebstrap" if command[0] == "mmdebstrap" else "packing the disk"
+def _run(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    output: io.BufferedWriter,
+    log: Path,
+    deadline: float,
+    lock: int,
+) -> None:
+    name = "mmdebstrap" if "mmdebstrap" in command else "packing the disk"
     try:
-        status = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=deadline,
-            preexec_fn=_die_with_parent, check=False,
-        ).returncode  # fmt: skip
+        status = tools.run(command, output, deadline, lock=lock, environment=environment)
     except FileNotFoundError as error:
         raise LabError(f"The lab needs {command[0]}, which is not installed: apt-get install mmdebstrap") from error
     except subprocess.TimeoutExpired as error:

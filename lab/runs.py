@@ -27,8 +27,10 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, deadline: float, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(path: Path, *, deadline: float, waiting: Callable[[], None] | None = None) -> Iterator[int]:
     """Holds an exclusive lock on the file *path*, waiting up to *deadline* seconds; calls *waiting* once if it must wait.
+
+    Yields its descriptor: a program that inherits it holds the lock as long as it runs.
 
     Raises LabError when the other process does not let go in time.
     """
@@ -42,7 +44,7 @@ def locked(path: Path, *, deadline: float, waiting: Callable[[], None] | None = 
                 waiting()
                 waiting = None
             time.sleep(0.2)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
