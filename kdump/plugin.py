@@ -317,8 +317,9 @@ class Audit:
                 self._config.hook.pytest_kdump_host_finished(host=state, findings=self._found.pop(target), knowledge=known)
         return made
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """What the run amounts to, before the history compares it and the reports tell it."""
         order = {target.name: number for number, target in enumerate(self.targets)}
         self._run.hosts = dict(sorted(self._run.hosts.items(), key=lambda one: order.get(one[0], len(order))))
         self._run.unfinished = self._unfinished()
@@ -326,6 +327,7 @@ class Audit:
         self._run.compared = self._kernels.compared(self._run.hosts)
         if not self._config.option.collectonly:
             session.exitstatus = self._run.exit_status(int(session.exitstatus))
+        yield
 
     def _unfinished(self) -> list[str]:
         """Hosts of which not every test was judged: the run was stopped, or a worker died."""

@@ -51,6 +51,8 @@ def selection_of(config: pytest.Config) -> str:
         "tests": sorted(str(one) for one in config.args) if config.args_source is not config.ArgsSource.TESTPATHS else [],
         "keyword": option.keyword,
         "markers": option.markexpr,
+        "without": [*(option.deselect or ()), *(option.ignore or ()), *(option.ignore_glob or ())],
+        "last failed": getattr(option, "lf", False),
     }
     return json.dumps({name: value for name, value in asked.items() if value}, sort_keys=True)
 
@@ -133,7 +135,7 @@ class History:
             except BadHistory as problem:
                 self._broken = str(problem)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """What changed is told by the reports, which are made in between; the exit status is known after them."""
         if self._worker is None:

@@ -341,11 +341,11 @@ class Store:
             ]
 
     def dumps(self, selection: str, before: int) -> KnownDumps:
-        """The dumps that the earlier runs of a selection saw."""
+        """The dumps that the earlier complete runs of a selection saw; what a run saw that was cut off, nobody was told."""
         with self._sentences():
             rows = self._connection.execute(
                 "SELECT DISTINCT name, dumps FROM host JOIN run ON run.id = host.run "
-                "WHERE selection = ? AND run.id < ? AND dumps != 'null'",
+                "WHERE selection = ? AND complete AND run.id < ? AND dumps != 'null'",
                 (selection, before),
             ).fetchall()
         seen = frozenset(SeenDump(**one).identity for _, dumps in rows for one in json.loads(dumps))

@@ -79,12 +79,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Changes:
-    """Pairs are (host name, cause id). ``unseen``: was present, and could not be determined this time. ``gone``: hosts that
-    are no longer asked; ``lost`` and ``back``: those that could be asked last time only, or this time only."""
+    """Pairs are (host name, cause id). ``newly_present``: was seen not to be. ``first_judged``: present on a host of earlier
+    runs, none of which could judge it (the cause is new to the suite, or the host was never reached): nobody knows since when.
+    ``inapplicable``: was present, and cannot exist there now, which nobody need have mended. ``unseen``: was present, and could
+    not be determined this time. ``gone``: hosts that are no longer asked; ``lost`` and ``back``: those that could be asked last
+    time only, or this time only."""
 
     since: datetime
     newly_present: tuple[tuple[str, str], ...] = ()
+    first_judged: tuple[tuple[str, str], ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
+    inapplicable: tuple[tuple[str, str], ...] = ()
     unseen: tuple[tuple[str, str], ...] = ()
     flapping: tuple[tuple[str, str], ...] = ()
     first_seen: tuple[str, ...] = ()
@@ -98,7 +103,9 @@ class Changes:
     def _of_causes(self) -> dict[str, tuple[tuple[str, str], ...]]:
         return {
             "newly present": self.newly_present,
+            "present, judged for the first time": self.first_judged,
             "fixed": self.fixed,
+            "was present, not applicable now": self.inapplicable,
             "was present, could not be determined now": self.unseen,
             "flapping": self.flapping,
         }
@@ -152,30 +159,40 @@ def compare(
     """
     if not past:
         return None
-    last, now = past[0], run.matrix()
+    last, known_hosts = past[0], frozenset().union(*(one.hosts for one in past))
     judged = {finding.host for finding in run.findings}  # a run that was stopped knows nothing of the others
     reached = {name for name, host in run.hosts.items() if host.reached and name in judged}
-    newly, fixed, unseen = [], [], []
+    # the tests of a host that were not run any more might have found what the others did not
+    partly = set(run.unfinished)
+    now = {pair: state for pair, state in run.matrix().items() if pair[0] not in partly or _SEEN_AS.get(state)}
+    newly: list[tuple[str, str]] = []
+    first: list[tuple[str, str]] = []
+    fixed: list[tuple[str, str]] = []
+    inapplicable: list[tuple[str, str]] = []
+    unseen: list[tuple[str, str]] = []
     for pair, state in now.items():
-        before = [was for one in past if (was := one.verdicts.get(pair))]
         # what could not be determined on some nights does not make a cause come or go
-        was_present = next((known for one in before if (known := _SEEN_AS.get(one)) is not None), None)
+        before = (known for one in past if (was := one.verdicts.get(pair)) and (known := _SEEN_AS.get(was)) is not None)
+        was_present = next(before, None)
         is_present = _SEEN_AS.get(state) if pair[0] in reached else None
-        if is_present and before and not was_present:
+        if is_present and was_present is False:
             newly.append(pair)
+        elif is_present and was_present is None and pair[0] in known_hosts:
+            first.append(pair)
         elif was_present and is_present is False:
-            fixed.append(pair)
+            (fixed if state is State.ABSENT else inapplicable).append(pair)
         elif was_present and is_present is None:
             unseen.append(pair)
     history = [{pair: state for pair, state in now.items() if pair[0] in reached}, *(one.verdicts for one in past)][
         :RUNS_LOOKED_AT
     ]
     names = set(run.hosts)
-    known_hosts = frozenset().union(*(one.hosts for one in past))
     return Changes(
         since=last.started,
         newly_present=tuple(sorted(newly)),
+        first_judged=tuple(sorted(first)),
         fixed=tuple(sorted(fixed)),
+        inapplicable=tuple(sorted(inapplicable)),
         unseen=tuple(sorted(unseen)),
         flapping=tuple(sorted(pair for pair in now if _flips(history, pair) >= FLAPS)),
         first_seen=tuple(sorted(names - known_hosts)),

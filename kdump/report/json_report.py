@@ -150,7 +150,9 @@ def _changes(changes: Changes) -> dict[str, Any]:
     return {
         "since": changes.since.isoformat(timespec="seconds"),
         "newly_present": pairs(changes.newly_present),
+        "first_judged": pairs(changes.first_judged),
         "fixed": pairs(changes.fixed),
+        "inapplicable": pairs(changes.inapplicable),
         "unseen": pairs(changes.unseen),
         "flapping": pairs(changes.flapping),
         "first_seen": list(changes.first_seen),

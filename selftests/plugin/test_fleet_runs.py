@@ -117,6 +117,27 @@ def test_what_changed_is_told(fleet):
     assert "newly present" in page(fleet)
 
 
+STOPS = """
+
+def test_last(number):
+    import os
+    if os.environ.get("STOPS"):
+        raise KeyboardInterrupt
+    assert number != 1, "it is one"
+"""
+
+
+@pytest.mark.hostility(31)
+def test_what_a_stopped_run_did_not_judge_is_not_fixed(fleet, monkeypatch):
+    """Stopped between the tests of one cause, before the one that failed the night before."""
+    fleet.path.joinpath("test_something.py").write_text(SUITE + STOPS)
+    assert fleet()[0] == 1
+    monkeypatch.setenv("STOPS", "1")
+    status, text = fleet()
+    assert status == 2
+    assert "nothing changed" in text
+
+
 @pytest.mark.hostility(31)
 def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypatch, measured):
     monkeypatch.setenv("PROBE_TAKES", "0.05")

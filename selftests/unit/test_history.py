@@ -14,7 +14,7 @@ from kdump.history.store import BadHistory, Store
 from kdump.report.changes import KnownDumps, PastRun, SeenDump, compare
 from kdump.report.model import Answer, HostState, Run, State, WaiverReview, WaiverStanding
 from kdump.transcript import Reading, Transcript
-from selftests.unit.test_report_model import INFO, LOAD, RESERVE, WAIVER, A, P, U, finding
+from selftests.unit.test_report_model import INFO, LOAD, RESERVE, WAIVER, A, N, P, U, finding
 
 OLDER = Path(__file__).with_name("history-of-schema-1.sqlite.xz")
 READING = Reading("cat /x", "yes\n<b>", "", 0)
@@ -208,7 +208,10 @@ PAIR = (("db1", "no-memory"),)
     ("verdict", "before", "name"),
     [
         (P, [State.ABSENT], "newly_present"),
-        (P, [State.UNDETERMINED], "newly_present"),
+        (P, [State.UNDETERMINED], "first_judged"),
+        (P, [None], "first_judged"),  # new to the suite, or the host was never reached
+        (P, [State.NOT_APPLICABLE], "newly_present"),
+        (N, [State.PRESENT], "inapplicable"),
         (P, [None, State.ABSENT], "newly_present"),  # the host was dead last night
         (A, [State.PRESENT], "fixed"),
         (A, [State.UNDETERMINED, State.PRESENT], "fixed"),
@@ -223,10 +226,23 @@ PAIR = (("db1", "no-memory"),)
 )
 def test_what_changed(verdict, before, name):
     changes = compare(now(verdict), past(*before))
-    found = {key for key in ("newly_present", "fixed", "unseen", "flapping") if getattr(changes, key)}
+    found = {key for key in vars(changes) if getattr(changes, key) == PAIR}
     assert found >= {name} if name else not found
-    if name:
-        assert getattr(changes, name) == PAIR
+
+
+def test_a_cause_of_a_host_that_is_new_itself_is_not_told_twice():
+    changes = compare(now(P), past(None, hosts=("db2",)))
+    assert (changes.first_seen, changes.first_judged) == (("db1",), ())
+
+
+def test_a_host_that_was_judged_in_part_has_mended_nothing():
+    """The run was stopped between two tests of a cause: the one that would have failed was not run."""
+    run = now(A)
+    run.unfinished = ["db1"]
+    assert compare(run, past(State.PRESENT)).lines() == []
+    run = now(P)
+    run.unfinished = ["db1"]
+    assert compare(run, past(State.ABSENT)).newly_present == PAIR
 
 
 def test_a_waived_cause_is_still_there():
@@ -289,6 +305,13 @@ def test_a_dump_is_not_new_where_nobody_could_look_before(store):
     assert known == KnownDumps(frozenset({"db2"}))
     assert not compare(now(A), store.past("selection", "", 99, 9), [DUMP], known).new_dumps
     assert [found for _, _, _, found in store.hosts(run)] == [None, []]
+
+
+def test_a_dump_that_only_a_run_that_was_cut_off_saw_is_still_new(store):
+    add(store, dumps=[])
+    add(store, dumps=[DUMP], expected=["db1", "db2"])
+    known = store.dumps("selection", 99)
+    assert compare(now(A), store.past("selection", "", 99, 9), [DUMP], known).new_dumps == (DUMP,)
 
 
 def test_trends():
