@@ -410,10 +410,10 @@ class Run:
             return ExitStatus.PRESENT
         unknown = {finding.host for finding in self.findings if finding.state is State.UNDETERMINED}
         unknown |= {name for name, host in self.hosts.items() if not host.reached}
-        nothing_known = bool(unknown) and counted[State.UNDETERMINED] == len(self.findings)
         if (
             self.errors
-            or nothing_known  # whatever is tolerated: a run that saw nothing is not green
+            # whatever is tolerated, and however little applied: a run that judged nothing is not green
+            or not (counted[State.ABSENT] or counted[State.WAIVED])
             or self.unfinished
             or not self.tolerance.allows(len(unknown), len(self.hosts))
             or (pytest_status and not unknown)
