@@ -12,6 +12,7 @@ import io
 import sys
 from collections.abc import Generator
 from enum import IntEnum
+from typing import NoReturn
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -31,6 +32,18 @@ class Status(IntEnum):
     WARNING = 1
     CRITICAL = 2
     UNKNOWN = 3
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Answer for options that cannot be parsed, too: pytest refuses them before any hook that could take its status."""
+    config = pluginmanager.get_plugin("pytestconfig")
+    if config is None or not getattr(config.known_args_namespace, "nagios", False):
+        return
+
+    def error(message: str) -> NoReturn:
+        raise SystemExit(_say(Status.UNKNOWN, [_plain(message)]))
+
+    parser.optparser.error = error  # type: ignore[method-assign]
 
 
 def take_over(config: pytest.Config, run: Run) -> None:
@@ -63,7 +76,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
     try:
         status = yield
     except pytest.UsageError as problem:
-        return _say(Status.UNKNOWN, [" ".join(str(problem).split())])
+        return _say(Status.UNKNOWN, [_plain(" ".join(str(problem).split()))])
     answering = config.pluginmanager.get_plugin(NAME)
     if not isinstance(answering, Answering):  # --help and the like
         return status
@@ -74,7 +87,7 @@ def _say(status: Status, lines: list[str]) -> int:
     first, *others = [sanitise(line) for line in lines]
     sys.stdout.write("\n".join([f"KDUMP {status.name} - {first}", *others]) + "\n")
     sys.stdout.flush()
-    return status
+    return int(status)
 
 
 def answer(run: Run, exit_status: int) -> tuple[Status, list[str]]:

@@ -262,6 +262,26 @@ def test_nagios_line_comes_first_and_alone(suite, hosts, status, line):
     assert all("=" * 10 not in one for one in result.outlines)
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--no-such-option", "unrecognized arguments: --no-such-option"),
+        ("--probe-timeout=x|1", "argument --probe-timeout: 'x¦1' is no deadline*"),
+        ("--waivers=no|file", "--waivers:*no¦file: cannot be read*"),
+    ],
+)
+def test_nagios_says_unknown_where_an_option_is_wrong(suite, option, words):
+    result = suite("good", options=["--nagios", option])
+    assert result.ret == 3
+    (line,) = result.outlines
+    assert fnmatch(line, f"KDUMP UNKNOWN - {words}")
+
+
+def test_nagios_says_unknown_where_nothing_was_judged(suite):
+    result = suite("none", options=["--nagios", "-k", "other"])
+    assert (result.ret, result.outlines[0].split(" |")[0]) == (3, "KDUMP UNKNOWN - 1 host not judged (none)")
+
+
 def test_nagios_warns_of_a_dump_that_cannot_be_used(suite, pytester):
     pytester.makepyfile(test_something=SUITE.replace("NO_VMCORE", "UNREADABLE_VMCORE"))
     assert suite("bad", options=["--nagios"]).ret == 1
