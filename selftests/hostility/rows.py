@@ -47,8 +47,7 @@ ROWS = {
     16: Row("1 hanging host of 100", "≤ the probe deadline + 10 %, 99 complete"),
     17: Row(
         "30 % of 1,000 hosts dead",
-        "≤ 2 × the time of healthy ones + 1 deadline; files ≤ workers + 50, "
-        "threads ≤ 2 × workers + 50 (paramiko has one of its own per connection)",
+        "≤ 2 × the time of healthy ones + 1 deadline; files ≤ workers + 50, threads ≤ workers + 10",
     ),
     18: Row("ulimit -n 256 with 1,000 hosts", "all are judged, and it is said"),
     19: Row("MaxStartups 1:100:1", "tried again with jitter within the connect deadline, all answer"),
