@@ -5,18 +5,22 @@ BIN := $(VENV)/bin
 REPORT := reports/kdump-acceptance.html
 SHELL_SCRIPTS := $(wildcard tools/*) .ci/run
 
-.PHONY: help demo test lint lab lab-up lab-down lab-status bench bench-faults bench-crash bench-hostility fuzz clean
+.PHONY: help demo test lint lab lab-up lab-ssh lab-console lab-status lab-down
+.PHONY: bench bench-hostility bench-crash bench-faults fuzz clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   set up, boot the lab machine, run the acceptance suite on it over SSH, write $(REPORT)"
-	@echo "make test   set up, run all of the suite's own tests"
-	@echo "make lint   ruff, mypy, shellcheck"
-	@echo "make bench  the benchmarks"
-	@echo "make fuzz   five minutes of broken dumps, guided by coverage"
+	@echo "make demo             set up, boot the lab machine, run the acceptance suite on it over SSH, write $(REPORT)"
+	@echo "make test             set up, run all of the suite's own tests"
+	@echo "make lint             ruff, mypy, shellcheck"
+	@echo "make lab              set up, build the lab machine's image"
+	@echo "make lab-up           boot the lab machine and leave it running; lab-ssh, lab-console, lab-status, lab-down"
+	@echo "make bench            the benchmarks"
 	@echo "make bench-hostility  what a user sees of hosts that misbehave, and how long it takes"
-	@echo "make bench-crash  crash lab machines in every way, print the named end of each"
-	@echo "make bench-faults  stage every fault on every lab machine, print the confusion matrix"
+	@echo "make bench-crash      crash lab machines in every way, print the named end of each"
+	@echo "make bench-faults     stage every fault on every lab machine, print the confusion matrix"
+	@echo "make fuzz             five minutes of broken dumps, guided by coverage"
+	@echo "make clean            remove the virtual environment and what the tools remember"
 
 $(VENV)/.user: requirements.txt
 	@tools/venv $(PYTHON) $(VENV) requirements.txt
@@ -33,7 +37,8 @@ lab: $(VENV)/.user
 	@tools/packages lab/packages.txt
 	@$(BIN)/python -m lab build debian12
 
-lab-up lab-down lab-status: lab-%: lab
+lab-up: lab
+lab-up lab-ssh lab-console lab-status lab-down: lab-%: $(VENV)/.user
 	@$(BIN)/python -m lab $* debian12
 
 test: $(VENV)/.dev

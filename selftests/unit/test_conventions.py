@@ -67,3 +67,11 @@ def test_derived_facts_name_facts():
 def test_the_library_does_not_know_the_lab_nor_the_tests():
     for path in (ROOT / "kdump").rglob("*.py"):
         assert not re.search(r"^\s*(from|import) (lab|selftests|tests)\b", path.read_text(), re.MULTILINE), path
+
+
+def test_make_help_names_every_target():
+    text = (ROOT / "Makefile").read_text()
+    targets = [name for line in re.findall(r"^\.PHONY: (.*)", text, re.MULTILINE) for name in line.split()]
+    helped = " ".join(re.findall(r'^\t@echo "(.*)"', text, re.MULTILINE))
+    missing = [name for name in targets if name != "help" and not re.search(rf"(?<![\w-]){name}(?![\w-])", helped)]
+    assert targets and not missing
