@@ -21,8 +21,8 @@ pytestmark = cause(
     stage=Stage.LOAD,
     severity=Severity.NO_VMCORE,
     remediation=(
-        "On x86_64 set kernel.kptr_restrict=1 (root still sees addresses) now and in /etc/sysctl.d, and restart the service. "
-        "On arm64 set it to 2: where all symbols are hidden, kexec asks /proc/iomem. Or, on either, let the service use "
+        "Set kernel.kptr_restrict to 1 on x86_64 (root still sees addresses), to 2 on arm64 (where all symbols are hidden, kexec "
+        "asks /proc/iomem), now and in /etc/sysctl.d, and restart the service. Or, on either, let the service use "
         'kexec_file_load, where the kernel has it: KEXEC_ARGS="-s" in /etc/sysconfig/kdump, KDUMP_KEXEC_ARGS="-s" in '
         "/etc/default/kdump-tools."
     ),
