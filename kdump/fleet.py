@@ -30,7 +30,7 @@ from .report.files import replace_file
 from .report.model import ExitStatus, Run
 from .report.terminal import hosts as host_lines
 from .report.terminal import waivers as waiver_lines
-from .shard import Shard
+from .shard import OF_ALL, Shard
 from .waivers import joined
 
 ONE_NIGHT = timedelta(hours=12)  # between the starts of shards of one run
@@ -135,8 +135,19 @@ def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
 
 
 def _status(run: Run, stored: StoredRun) -> int:
-    status = run.exit_status(int(ExitStatus.HEALTHY)) if run.findings else ExitStatus.INCOMPLETE
-    return ExitStatus.INCOMPLETE if status == ExitStatus.HEALTHY and not stored.complete else status
+    """That of the run, where it came to its end: it knows of tests without a host, and of what was tolerated."""
+    if stored.complete and stored.exit_status is not None:
+        return stored.exit_status
+    status = run.exit_status(int(ExitStatus.HEALTHY))
+    return ExitStatus.INCOMPLETE if status == ExitStatus.HEALTHY else status
+
+
+def _joined(shards: Sequence[int | None], found: Run) -> int:
+    """The status of all shards together: as of one run that found all this, but never better than one of them."""
+    status = found.exit_status(int(ExitStatus.HEALTHY))
+    if status == ExitStatus.PRESENT or ExitStatus.PRESENT in shards:
+        return ExitStatus.PRESENT
+    return status if all(one == ExitStatus.HEALTHY for one in shards) else ExitStatus.INCOMPLETE
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -152,10 +163,13 @@ def _merge(options: argparse.Namespace) -> int:
             target.expect(merged, [name for _, _, run in runs for name in run.expected], first.tests)
             for _, store, run in runs:
                 store.copy_into(target, run.id, merged)
+            for path, _, run in runs:
+                if run.exit_status not in (None, ExitStatus.HEALTHY, ExitStatus.PRESENT, ExitStatus.INCOMPLETE):
+                    print(f"{path}: shard {run.shard} ended with status {run.exit_status}")
             duration = max((run.info.started - started).total_seconds() + run.info.duration for _, _, run in runs)
             found = target.load(target.run(merged))
             reviews = joined([run.waivers for _, _, run in runs])
-            target.finish(merged, duration, int(found.exit_status(int(ExitStatus.HEALTHY))), reviews)
+            target.finish(merged, duration, _joined([run.exit_status for _, _, run in runs], found), reviews)
             return _write(target, target.run(merged), options)
     finally:
         for _, store in shards:
@@ -178,6 +192,10 @@ def _check(runs: Sequence[tuple[Path, StoredRun]]) -> None:
         if abs(run.info.started - first.info.started) > ONE_NIGHT:
             times = f"{run.info.started:%Y-%m-%d %H:%M}, that of {first_path} at {first.info.started:%Y-%m-%d %H:%M}"
             raise BadHistory(f"{path}: its newest run was begun at {times}: judge the older shard again")
+        whole, whole_of_first = run.info.options.get(OF_ALL), first.info.options.get(OF_ALL)
+        if whole != whole_of_first:
+            lists = f"a part of {whole}; that of {first_path} of {whole_of_first}"
+            raise BadHistory(f"{path}: shard {run.shard} is {lists}: judge all shards with the same list of hosts")
         if run.tests != first.tests:
             raise BadHistory(f"{path}: its hosts were asked other tests than those of {first_path}")
         part, of = Shard.parse(run.shard), Shard.parse(first.shard)

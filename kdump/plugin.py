@@ -107,7 +107,7 @@ def pytest_configure(config: pytest.Config) -> None:
     loop = RunLoop(target_of, audit.host_of, audit.next_answer, audit.forget, short.run)
     config.pluginmanager.register(loop, "kdump-run-loop")
     report.register(config, run)
-    history.register(config, run)
+    history.register(config, run, audit.waivers)
 
 
 class Audit:
@@ -154,11 +154,11 @@ class Audit:
         everyone = self.targets
         self._waivers = waivers.of_run(self._config, self._run, {target.name: target.groups for target in everyone})
         checked_folder(self._config, "--record", self._config.option.record)
-        self._targets = [target for target in everyone if self._config.option.shard.holds(target.name)]
+        part = self._config.option.shard
+        self._targets = [target for target in everyone if part.holds(target.name)]
+        self._run.info = part.told(self._run.info, [target.name for target in everyone])
         if everyone and not self._targets:
-            raise pytest.UsageError(
-                f"--shard={self._config.option.shard} holds none of the {len(everyone)} hosts: use fewer shards"
-            )
+            raise pytest.UsageError(f"--shard={part} holds none of the {len(everyone)} hosts: use fewer shards")
         for target in self.targets:
             ready = getattr(target.backend, "ready", None)
             if ready is not None and not self._config.option.collectonly:
@@ -236,6 +236,10 @@ class Audit:
             self._run.hosts[target.name] = state_of(target, knowledge)
             self._knowledge[target] = knowledge
         return self._knowledge[target]
+
+    def waivers(self) -> waivers.Waivers:
+        """Those that the run was begun with."""
+        return self._waivers
 
     def _forks(self) -> int:
         wanted: int = self._config.option.forks

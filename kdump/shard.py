@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import pytest
+
+from .report.model import RunInfo
+
+OF_ALL = "part_of"  # among a run's options: how many hosts all parts have, and the digest of their names
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,15 @@ class Shard:
     def holds(self, name: str) -> bool:
         """Whether a host is in this part: SHA-256 of its name, modulo N."""
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % self.of == self.number - 1
+
+    def told(self, info: RunInfo, everyone: Iterable[str]) -> RunInfo:
+        """What a run of this part must tell of the whole that it is a part of: parts of different lists of hosts, joined, would
+        lack hosts that nobody misses."""
+        if self.of == 1:
+            return info
+        names = sorted(everyone)
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:_DIGITS]
+        return replace(info, options={**info.options, OF_ALL: f"{len(names)} hosts, sha256 {digest}"})
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}" if self.of > 1 else ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -165,6 +165,10 @@ class Waivers:
             return None
         valid = [entry.waiver for entry in self._covering(finding, groups) if entry.waiver.expires >= self.today]
         return max(valid, key=lambda waiver: waiver.expires, default=None)
+
+    def applied(self, findings: Iterable[Finding], groups: Collection[str]) -> list[Finding]:
+        """Findings of an earlier day, waived as they are by these entries and no others."""
+        return [replace(finding, waiver=self.of(finding, groups)) for finding in findings]
 
     def _covering(self, finding: Finding, groups: Collection[str]) -> list[Entry]:
         cause = finding.cause.id if finding.cause else ""

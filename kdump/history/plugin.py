@@ -14,6 +14,7 @@ from ..hosts import host_name
 from ..report.changes import RUNS_LOOKED_AT, SeenDump, compare
 from ..report.model import ExitStatus, Finding, HostState, Run
 from ..report.terminal import complain
+from ..waivers import Waivers
 from .store import BadHistory, Store
 
 NAME = "kdump-history"
@@ -29,15 +30,15 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption("--resume", action="store_true", help="go on with the last unfinished run of this selection")
 
 
-def register(config: pytest.Config, run: Run) -> None:
-    """Register the history, if this run has one. Raises :class:`pytest.UsageError`."""
+def register(config: pytest.Config, run: Run, waivers: Callable[[], Waivers]) -> None:
+    """Register the history, if this run has one; ``waivers``: the run's, once it has begun. Raises :class:`pytest.UsageError`."""
     option = config.option
     if option.history_keep < 1:
         raise pytest.UsageError("--history-keep must be at least 1")
     if option.resume and option.no_history:
         raise pytest.UsageError("--resume needs the history: leave --no-history out")
     if not option.no_history and not option.collectonly:
-        config.pluginmanager.register(History(config, run), NAME)
+        config.pluginmanager.register(History(config, run, waivers), NAME)
 
 
 def selection_of(config: pytest.Config) -> str:
@@ -60,8 +61,8 @@ def selection_of(config: pytest.Config) -> str:
 class History:
     """Keeps a run. Under pytest-xdist the controller begins and ends it, and each worker keeps the hosts it judged."""
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
-        self._config, self._run = config, run
+    def __init__(self, config: pytest.Config, run: Run, waivers: Callable[[], Waivers]) -> None:
+        self._config, self._run, self._waivers = config, run, waivers
         asked = config.option.history
         self._path = config.invocation_params.dir / Path(asked).expanduser() if asked else config.rootpath / DEFAULT
         self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
@@ -96,10 +97,18 @@ class History:
             raise BadHistory(f"--resume: run {last.id} was begun by suite {last.info.suite_version}: begin anew without --resume")
         store.take_up(last.id)
         self._id = last.id
+        self._waive_anew(store, last.id)
         kept = store.load(last)
         self._resumed = kept.hosts
         self._run.findings += kept.findings
         self._run.hosts.update(kept.hosts)
+
+    def _waive_anew(self, store: Store, run: int) -> None:
+        """What was waived when a host was judged need not be so any more: the file, or the day, is another."""
+        for host, findings, transcript, dumps in list(store.hosts(run)):
+            waived = self._waivers().applied(findings, host.groups)
+            if waived != findings:
+                store.add_host(run, host, waived, transcript, dumps)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

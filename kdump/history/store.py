@@ -81,7 +81,8 @@ class StoredRun:
         pid, _, began = rest.partition(" ")
         if self.exit_status is not None or host != socket.gethostname() or pid == str(os.getpid()):
             return False
-        return began == _beginning(pid) if began else Path("/proc", pid).exists()
+        now = _beginning(pid)
+        return now == began if began else bool(now)
 
 
 class Store:
@@ -363,11 +364,13 @@ def _this_process() -> str:
 
 def _beginning(pid: str) -> str:
     """When a process began, in ticks since the machine did (field 22 of /proc/PID/stat, proc(5)): its number may be another's by
-    now. Empty where there is no such process."""
+    now. Empty where there is no such process, or only what its parent has yet to collect (state Z; nobody does in a container
+    whose first process is no init)."""
     try:
-        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return fields[19] if fields[0] not in "ZX" else ""
 
 
 def _pack(text: str) -> bytes:

@@ -189,6 +189,7 @@ class Answer(Enum):
     WOULD_DUMP_BADLY = "would dump, but not usably"
     UNREACHABLE = "unreachable"
     UNDETERMINED = "could not determine"
+    WAIVED = "waived causes only"
     NOTHING_AGAINST = "nothing found against it"
     WOULD_DUMP = "would dump"
     NOTHING_JUDGED = "nothing was judged"
@@ -198,6 +199,7 @@ class Answer(Enum):
         """The answer as one says it of a number of hosts."""
         passive = {
             Answer.UNDETERMINED: "could not be determined",
+            Answer.WAIVED: "with waived causes only",
             Answer.NOTHING_AGAINST: "with nothing found against the kernel",
             Answer.NOTHING_JUDGED: "not judged",
         }
@@ -209,6 +211,7 @@ class Answer(Enum):
         return {
             Answer.WOULD_NOT_DUMP: State.PRESENT,
             Answer.WOULD_DUMP_BADLY: State.PRESENT,
+            Answer.WAIVED: State.WAIVED,
             Answer.NOTHING_AGAINST: State.ABSENT,
             Answer.WOULD_DUMP: State.ABSENT,
         }.get(self, State.UNDETERMINED)
@@ -232,7 +235,9 @@ class HostReport:
         states = {finding.state for finding in self.findings}
         if State.UNDETERMINED in states:
             return Answer.UNDETERMINED
-        if not states & {State.ABSENT, State.WAIVED}:
+        if State.WAIVED in states:  # accepted, and as bad for a dump as before
+            return Answer.WAIVED
+        if State.ABSENT not in states:
             return Answer.NOTHING_JUDGED
         return Answer.NOTHING_AGAINST if self.host.kernel_at_rest else Answer.WOULD_DUMP
 

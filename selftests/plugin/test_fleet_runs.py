@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -243,6 +244,7 @@ def test_shards_are_joined(fleet):
         (["shard1.sqlite", "shard1.sqlite"], "shard 1/2 is there twice"),
         (["shard1.sqlite", "whole.sqlite"], "is no shard"),
         (["shard1.sqlite", "other.sqlite"], "other tests"),
+        (["shard1.sqlite", "longer.sqlite"], "shard 2/2 is a part of 13 hosts, sha256 "),
         (["shard1.sqlite", "nosuch.sqlite"], "there is no history in nosuch.sqlite"),
         (["shard1.sqlite", "older.sqlite"], "judge the older shard again"),
         (["shard1.sqlite", "cut.sqlite"], "cut off before its hosts were known: judge shard 2/2 again"),
@@ -251,6 +253,13 @@ def test_shards_are_joined(fleet):
 def test_shards_that_do_not_fit_are_refused_by_name(fleet, files, words):
     fleet("--shard=1/2", "--history=shard1.sqlite")
     fleet("--history=whole.sqlite")
+    if "longer.sqlite" in files:  # a host more, which is of the part that was judged before
+        fleet.path.joinpath("h12.transcript").write_text(Transcript.of(HOSTS["bad"]).render())
+        fleet.path.joinpath("longer").write_text(fleet.path.joinpath("fleet").read_text() + "recording://h12.transcript\n")
+        fleet("--hosts=@longer", "--shard=2/2", "--history=longer.sqlite")
+        fleet("--hosts=@longer", "--shard=1/2", "--history=shard1.sqlite")
+        fleet.path.joinpath("longer").write_text(fleet.path.joinpath("fleet").read_text())
+        fleet("--hosts=@longer", "--shard=1/2", "--history=shard1.sqlite")
     for spoilt, sentence in (
         ("older", "UPDATE run SET started = '2026-01-01T00:00:00+00:00'"),
         ("cut", "UPDATE run SET expected = '[]', tests = '[]', complete = 0"),
@@ -264,6 +273,39 @@ def test_shards_that_do_not_fit_are_refused_by_name(fleet, files, words):
     status, text = fleet("merge", *files, "--history=all.sqlite", module="kdump.fleet")
     assert status == 4
     assert words in text
+
+
+def test_a_failure_without_a_host_is_remembered_with_the_run(fleet, monkeypatch):
+    """Reports that are made later, and shards that are joined, are not greener than the runs were."""
+    fleet.path.joinpath("fleet").write_text("".join(f"recording://h{index}.transcript\n" for index in (0, 1, 2, 4, 6, 7)))
+    fleet.path.joinpath("test_plain.py").write_text("import os\n\n\ndef test_plain():\n    assert 'ILL' not in os.environ\n")
+    statuses = [fleet("--shard=1/2", "--history=shard1.sqlite")[0]]
+    monkeypatch.setenv("ILL", "1")
+    statuses.append(fleet("--shard=2/2", "--history=shard2.sqlite")[0])
+    statuses.append(fleet("report", "--history=shard2.sqlite", module="kdump.fleet")[0])
+    statuses.append(fleet("merge", "shard1.sqlite", "shard2.sqlite", "--history=all.sqlite", module="kdump.fleet")[0])
+    assert statuses == [0, 1, 1, 1]
+
+
+WAIVER = """
+- {cause: something-broken, hosts: [h3], justification: it is known, owner: somebody, expires: 2020-01-01}
+"""
+
+
+def test_a_resumed_run_waives_what_its_own_file_waives(fleet):
+    """The hosts that are kept were judged under a file, or on a day, that waived more."""
+    fleet.path.joinpath("waivers.yml").write_text(WAIVER.replace("2020-01-01", f"{date.today() + timedelta(9)}"))
+    fleet.path.joinpath("fleet").write_text("".join(f"recording://h{index}.transcript\n" for index in range(5)))
+    assert fleet("--waivers=waivers.yml")[0] == 0
+    with sqlite3.connect(fleet.path / "reports" / "history.sqlite") as connection:  # as if it had been killed
+        connection.execute("DELETE FROM host WHERE name = 'h4'")
+        connection.execute("UPDATE run SET exit_status = NULL, complete = 0")
+    fleet.path.joinpath("waivers.yml").write_text(WAIVER)
+    status, text = fleet("--resume", "--waivers=waivers.yml")
+    assert status == 1
+    assert "h3  would not dump" in text
+    assert "expired: the cause counts again" in text
+    assert fleet("report", module="kdump.fleet")[0] == 1
 
 
 @pytest.mark.hostility(40)

@@ -1,6 +1,8 @@
 """The history file: what goes in comes out, runs are compared, old ones forgotten, foreign files refused."""
 
 import lzma
+import os
+import signal
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -63,6 +65,22 @@ def test_a_run_of_another_process_is_under_way_until_that_ends(store, monkeypatc
     assert store.run(run).is_running
     monkeypatch.setattr(history, "_beginning", lambda pid: "0")
     assert not store.run(run).is_running  # another has its number by now
+
+
+def test_a_process_that_nobody_collects_is_not_under_way(store, monkeypatch):
+    """In a container whose first process is no init, a run that was killed stays a zombie for ever."""
+    run = store.begin(INFO, "selection")
+    killed = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+    monkeypatch.setattr(history.os, "getpid", lambda: killed)
+    store.take_up(run)
+    monkeypatch.undo()
+    assert store.run(run).is_running
+    os.kill(killed, signal.SIGKILL)
+    os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
+    try:
+        assert not store.run(run).is_running
+    finally:
+        os.waitpid(killed, 0)
 
 
 def test_retention(store):

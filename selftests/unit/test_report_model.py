@@ -106,7 +106,7 @@ def test_waived_cause_does_not_fail_the_run_and_is_shown_as_waived():
     waived = run(finding(LOAD, P, waiver=WAIVER), finding(SAVE, A))
     assert waived.exit_status(0) == 0
     assert waived.counts()[State.WAIVED] == 1
-    assert waived.reports()[0].answer is Answer.WOULD_DUMP
+    assert waived.reports()[0].answer is Answer.WAIVED
 
 
 @pytest.mark.parametrize(
