@@ -326,6 +326,8 @@ class Audit:
         """What the run amounts to, before the history compares it and the reports tell it."""
         order = {target.name: number for number, target in enumerate(self.targets)}
         self._run.hosts = dict(sorted(self._run.hosts.items(), key=lambda one: order.get(one[0], len(order))))
+        if self._config.pluginmanager.has_plugin("dsession"):  # of pytest-xdist
+            self._run.findings[:] = workers.with_causes(self._run.findings)
         self._run.unfinished = self._unfinished()
         self._run.waivers = self._waivers.review(self._run.findings, self._run.hosts)
         self._run.compared = self._kernels.compared(self._run.hosts)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from .cause import Cause
 from .report.model import Finding
 from .verdict import Verdict
 
@@ -70,6 +72,19 @@ class ByHost:
             check = crashitem.partition("[")[0].rpartition("::")[2].removeprefix("test_").replace("_", " ")
             words = "the worker died while it judged this: run again (was it killed for want of memory?)"
             report.finding = Finding(host, crashitem, None, check, Verdict.UNDETERMINED, words)
+
+
+def with_causes(findings: Sequence[Finding]) -> list[Finding]:
+    """The tests that workers died in, with the cause that they judge: of the same test on another host, or of its file. The
+    controller has not collected them, and a cause whose test was lost must not look absent."""
+    of_test = {finding.nodeid.partition("[")[0]: finding.cause for finding in findings if finding.cause}
+    of_file = {test.partition("::")[0]: cause for test, cause in of_test.items()}
+
+    def of(finding: Finding) -> Cause | None:
+        test = finding.nodeid.partition("[")[0]
+        return finding.cause or of_test.get(test) or of_file.get(test.partition("::")[0])
+
+    return [finding if finding.cause else replace(finding, cause=of(finding)) for finding in findings]
 
 
 def host_in(nodeid: str, names: Iterable[str]) -> str:

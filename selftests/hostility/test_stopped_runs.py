@@ -104,6 +104,7 @@ def pytest_runtest_setup(item):
     assert len(hosts) == 12
     (died,) = [one for one in hosts["h4"]["findings"] if "the worker died" in one["seen"]]
     assert died["verdict"] == "could not determine"
+    assert died["cause"] == "something-broken"
     assert hosts["h4"]["answer"] == "could not determine"
     others = [host for name, host in hosts.items() if len(host["findings"]) != 3]
     assert others == []
