@@ -72,7 +72,8 @@ def _up(options: argparse.Namespace) -> int:
     started = Machine(image.find(options.name), crashkernel=options.crashkernel, cmdline=options.cmdline, detached=True)
     try:
         started.boot()
-    except BaseException:  # it has no owner: nobody else would end it
+        started.disown()
+    except BaseException:
         started.stop()
         raise
     print(f"{options.name} is up: python -m lab ssh {options.name}, or ssh -F {started.ssh_config} {options.name}")

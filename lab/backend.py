@@ -52,7 +52,7 @@ class LabMachines:
         with self._lock:
             machines, self._machines = list(self._machines.values()), {}
         for machine in machines:
-            machine.stop()
+            machine.end()
 
 
 MACHINES = LabMachines()

@@ -51,7 +51,7 @@ class Machine:
     *devices* are arguments of QEMU's ``-device`` ("i6300esb"), *options* any other QEMU arguments
     (("-action", "watchdog=reset")), *disks* empty disks besides the root disk. *console* is a file for the serial
     console; without it, one in the run folder, which goes with the machine (console() keeps its last text).
-    A *detached* machine survives this process.
+    A *detached* machine survives this process from disown() on.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Machine:
         self._lock: int | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._died = False  # did QEMU end of itself, before stop()?
+        self._over = False  # see end()
         self._qmp: Qmp | None = None
 
     # -- hardware, before the start ----------------------------------------------------------------------------
@@ -134,6 +135,8 @@ class Machine:
             except AlreadyUpError:
                 raise
             except LabError as error:
+                if self._over:
+                    raise
                 self.say(f"The frozen {self.image.recipe.name} could not be thawed ({error}); booting it anew.")
                 self.stop()
                 if self._died:  # QEMU cannot read it. A machine that was merely slow may be thawed another time.
@@ -188,6 +191,11 @@ class Machine:
             self.stop()
         return saved
 
+    def disown(self) -> None:
+        """From now on a detached machine lives until somebody ends it; a start that is killed before leaves nothing behind."""
+        assert self.detached and self._supervisor is not None
+        self._supervisor.send_signal(signal.SIGUSR1)
+
     def power_off(self, deadline: float = 60.0) -> None:
         """A clean shutdown from inside; LabError when the machine does not end in time."""
         self.run("systemctl poweroff", deadline=30)
@@ -201,16 +209,16 @@ class Machine:
     def stop(self) -> None:
         """Ends the machine at once and removes its overlays. Safe to call at any time, more than once."""
         self.hang_up()
-        if self._supervisor is not None:
-            self._died = not self.alive()
+        supervisor, self._supervisor = self._supervisor, None  # another thread's stop() must not take our end for QEMU's own
+        if supervisor is not None:
+            self._died = supervisor.poll() is not None
             if not self._died:
-                self._supervisor.terminate()
+                supervisor.terminate()
                 try:
-                    self._supervisor.wait(10)
+                    supervisor.wait(10)
                 except subprocess.TimeoutExpired:
-                    self._supervisor.kill()
-                    self._supervisor.wait(10)
-            self._supervisor = None
+                    supervisor.kill()
+                    supervisor.wait(10)
         if self.folder is not None:
             self._last_console = self.console()
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -221,6 +229,11 @@ class Machine:
         self.restored = False
 
     kill = stop
+
+    def end(self) -> None:
+        """Stops it for good: a boot() that another thread is in the middle of raises LabError, and starts nothing anew."""
+        self._over = True
+        self.stop()
 
     def alive(self) -> bool:
         return self._supervisor is not None and self._supervisor.poll() is None
@@ -327,6 +340,8 @@ class Machine:
     def _launch(self, disks: list[Path], *, incoming: Path | None, on_base: bool) -> None:
         if self.folder is not None:
             raise LabError(f"{self.image.recipe.name} is already running: stop it first.")
+        if self._over:
+            raise LabError(f"{self.image.recipe.name} was ended while it booted.")
         hardware = self.hardware()
         os.utime(self.image.folder / "image.json")  # it is in use: builds of newer recipes leave it alone
         run_folder = runs.create(self.image.recipe.name, detached=self.detached)
@@ -349,7 +364,7 @@ class Machine:
             (self.folder / "command.json").write_text(json.dumps(qemu.command(hardware, files, incoming)))
             with (self.folder / "qemu.log").open("ab") as log:
                 self._supervisor = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(SUPERVISOR), str(self.folder), "0" if self.detached else str(os.getpid())],
+                    [sys.executable, "-I", "-S", str(SUPERVISOR), str(self.folder), str(os.getpid())],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(run_folder.lock,),
                 )  # fmt: skip
             self._wait((self.folder / "qmp.sock").exists, START_DEADLINE, "to start")

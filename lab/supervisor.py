@@ -2,8 +2,8 @@
 
 Run as ``python supervisor.py RUN_FOLDER OWNER_PID`` by lab/machine.py, with nothing but the standard library. It
 starts the command in RUN_FOLDER/command.json and ends it on SIGTERM, or when process OWNER_PID ends (even by
-SIGKILL: a pidfd reports that). QEMU in turn dies with this process (PR_SET_PDEATHSIG), whatever kills it. OWNER_PID
-0 means a machine without an owner, which lives until SIGTERM.
+SIGKILL: a pidfd reports that). QEMU in turn dies with this process (PR_SET_PDEATHSIG), whatever kills it. SIGUSR1
+from the owner leaves the machine without one: it then lives until SIGTERM.
 
 A process of its own, and not a preexec hook in the owner, because PR_SET_PDEATHSIG fires when the *thread* that
 forked ends, and an owner may start machines from short-lived threads.
@@ -35,18 +35,17 @@ def main(folder: str, owner: int) -> int:
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    for watched_for in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(watched_for, lambda *_: None)
     for ignored in (signal.SIGINT, signal.SIGHUP):  # the owner decides what an interrupt means
         signal.signal(ignored, signal.SIG_IGN)
-    owner_fd = -1
-    if owner:
-        try:
-            owner_fd = os.pidfd_open(owner)
-        except ProcessLookupError:
-            owner_fd = -1
-        if owner_fd < 0 or os.getppid() != owner:  # it ended before we could watch it
-            shutil.rmtree(folder, ignore_errors=True)
-            return 0
+    try:
+        owner_fd = os.pidfd_open(owner)
+    except ProcessLookupError:
+        owner_fd = -1
+    if owner_fd < 0 or os.getppid() != owner:  # it ended before we could watch it
+        shutil.rmtree(folder, ignore_errors=True)
+        return 0
     with open("command.json", encoding="utf-8") as source:
         command = json.load(source)
     with open("qemu.log", "ab") as log:
@@ -62,9 +61,15 @@ def main(folder: str, owner: int) -> int:
     watched = select.poll()
     qemu_fd = os.pidfd_open(qemu.pid)
     for descriptor in (qemu_fd, wake_read, owner_fd):
-        if descriptor >= 0:
-            watched.register(descriptor, select.POLLIN)
-    ready = {descriptor for descriptor, _ in watched.poll()}
+        watched.register(descriptor, select.POLLIN)
+    while True:
+        ready = {descriptor for descriptor, _ in watched.poll()}
+        if wake_read not in ready or set(os.read(wake_read, 64)) != {signal.SIGUSR1}:
+            break
+        if owner_fd >= 0:
+            watched.unregister(owner_fd)
+            os.close(owner_fd)
+            owner_fd = -1
     if qemu_fd not in ready:
         qemu.kill()
     qemu.wait()
