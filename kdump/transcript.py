@@ -52,6 +52,31 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+# Dump targets may be configured as scheme://user:password@host. A port, and a path with an @ in it, is no password.
+_PASSWORD_IN_URL = re.compile(r"(://[^\s/:@]+:)(?!\d{1,5}/)[^\s@]+(?=@)")
+# The ends of settings' names, as KDUMP_SMTP_PASSWORD of SUSE's sysconfig, or password of mount.cifs(8).
+_SECRETS = [
+    *(f"{form(word)}=" for word in ("assword", "asswd", "assphrase", "ecret", "oken") for form in (str, str.upper)),
+    ",pass=",
+]
+_VALUE = re.compile(r"""\"[^"\n]+"|'[^'\n]+'|[^\s,;&"']+""")
+
+
+def mask(text: str) -> str:
+    """The text without the passwords in URLs and settings.
+
+    >>> mask("nfs://dump:s3cret@store/crash"), mask("KDUMP_SMTP_PASSWORD='s3 cret'"), mask("username=u,password=s3cret,ro")
+    ('nfs://dump:***@store/crash', 'KDUMP_SMTP_PASSWORD=***', 'username=u,password=***,ro')
+    """
+    if "://" in text:
+        text = _PASSWORD_IN_URL.sub(r"\1***", text)
+    for name in _SECRETS:
+        if name in text:  # a pattern of all the names takes a hundred times as long
+            before, *values = text.split(name)
+            text = name.join([before, *(f"***{one[found.end() :]}" if (found := _VALUE.match(one)) else one for one in values)])
+    return text
+
+
 @dataclass(frozen=True)
 class Reading:
     """One command's output on one host."""
@@ -98,13 +123,13 @@ class Transcript:
 
     @classmethod
     def parse(cls, text: str | bytes) -> Transcript:
-        """Read a transcript as the probe prints it or as :meth:`render` writes it.
+        """Read a transcript as the probe prints it or as :meth:`render` writes it: sanitised, and without passwords.
 
         Raises :class:`NotATranscript` when there is no transcript in the text.
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
-        lines = iter(sanitise(text).split("\n"))
+        lines = iter(mask(sanitise(text)).split("\n"))
         if not any(line == HEADER for line in lines):
             raise NotATranscript(f"no line reads {HEADER!r}: this is not a transcript of the probe")
         readings: dict[str, Reading] = {}

@@ -12,8 +12,7 @@ from datetime import datetime
 import pytest
 
 from .. import __version__
-from ..transcript import sanitise
-from .excerpt import mask
+from ..transcript import mask, sanitise
 from .model import RunInfo
 
 _SECRET = re.compile(r"(?i)pass(word|phrase|wd)?|secret|token|credential|api-?key")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..transcript import Reading, sanitise
+from ..transcript import Reading, mask, sanitise
 
 LINES = 40
 COLUMNS = 400
 _HEAD = 0.6  # the share of a long output that is shown from its beginning
-
-# Dump targets and repositories may be configured as scheme://user:password@host.
-_PASSWORD_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s@]+(?=@)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,15 +22,6 @@ class Excerpt:
     errors: str
     status: int
     left_out: int
-
-
-def mask(text: str) -> str:
-    """The text without passwords in URLs.
-
-    >>> mask("nfs://dump:s3cret@store/crash")
-    'nfs://dump:***@store/crash'
-    """
-    return _PASSWORD_IN_URL.sub(r"\1***", text)
 
 
 def excerpts(readings: Sequence[Reading], budget: int, lines: int = LINES) -> Iterator[Excerpt]:
@@ -96,8 +83,7 @@ def _fit(lines: Sequence[str], size: float) -> list[str]:
 
 def _clip(line: str, columns: int) -> str:
     # cut before cleaning: a line of a megabyte must not cost a megabyte of work
-    line = sanitise(line[: columns * 2])
-    line = mask(line) if "://" in line else line
+    line = mask(sanitise(line[: columns * 2]))
     return line if len(line) <= columns else f"{line[:columns]}…"
 
 

@@ -1,6 +1,9 @@
 """Passwords of any kind appear in no output, whatever is asked to be shown."""
 
+import sqlite3
+
 import pytest
+import zstandard
 
 from kdump.transcript import Reading, Transcript
 
@@ -22,6 +25,17 @@ def test_target_is_local(target_line):
 '''
 
 
+def kept(history):
+    """All that a history holds, unpacked."""
+    if not history.exists():
+        return
+    with sqlite3.connect(history) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for row in connection.execute(f"SELECT * FROM {table}"):
+                for value in row:
+                    yield table, zstandard.decompress(value).decode() if isinstance(value, bytes) else str(value)
+
+
 @pytest.mark.hostility(21)
 @pytest.mark.parametrize(
     ("hosts", "status"),
@@ -33,7 +47,10 @@ def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
     monkeypatch.setenv("BUILD_URL", f"https://ci:{CANARY}@ci.example.org/")
     pytester.makeconftest('pytest_plugins = ["kdump.plugin"]')
     pytester.makepyfile(test_something=SUITE)
-    reading = Reading("cat /target", f"nfs://dump:{CANARY}@store/crash", "", 0)
+    said = (
+        f"nfs://dump:{CANARY}@store/crash\nKDUMP_SMTP_PASSWORD='{CANARY} {CANARY}'\n//store/x /x cifs username=u,pass={CANARY},ro"
+    )
+    reading = Reading("cat /target", said, f"mount: password={CANARY}", 0)
     pytester.path.joinpath("h.transcript").write_text(Transcript.of([reading]).render())
     variables = (
         f"ansible_host=127.0.0.1 ansible_port=1 ansible_password={CANARY} ansible_become=yes ansible_become_password={CANARY}"
@@ -47,6 +64,7 @@ def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
         "--junitxml=r.xml",
         "--verdicts-json=r.json",
         "--history=h.sqlite",
+        "--record=recorded",
         "-l",
         "-vv",
         "--tb=long",
@@ -54,6 +72,7 @@ def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
     assert shown.ret == status
     outputs = [path for path in pytester.path.rglob("*") if path.is_file() and path not in given and path.suffix != ".pyc"]
     leaks = [path.name for path in outputs if CANARY.encode() in path.read_bytes()]
+    leaks += [f"{table} of the history" for table, text in kept(pytester.path / "h.sqlite") if CANARY in text]
     assert leaks == []
     if hosts.startswith("ansible"):
         assert "db1  unreachable (config: ansible_password is set)" in shown.stdout.str()
