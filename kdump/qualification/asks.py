@@ -81,6 +81,11 @@ def fire(token: str, boot_id: str, trigger: Trigger) -> Fact[Any]:
     return Fact("trigger", _command("crash_fire", token, boot_id, trigger.kind, trigger.argument), str)
 
 
+def said(token: str) -> Fact[str]:
+    """The last words of the trigger, on one line."""
+    return Fact("trigger_said", _command("crash_said", token), lambda text: " ".join(text.split()))
+
+
 def evidence(path: str) -> Fact[Dump]:
     def parse(text: str) -> Dump:
         try:

@@ -99,6 +99,7 @@ crash_fire() {
     mkdir "/run/kdump-crash-$1" || return
     cat >"/run/kdump-crash-$1/fire" <<'END'
 mkdir "/run/kdump-crash-$1/fired" || exit
+exec >"/run/kdump-crash-$1/said" 2>&1
 sleep 3
 point() { echo "$1" >/sys/kernel/debug/provoke-crash/DIRECT; }
 # for_now FILE VALUE: a machine that does not panic of it is left as it was
@@ -149,6 +150,9 @@ END
         nohup /bin/sh "/run/kdump-crash-$1/fire" "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- &
     fi
 }
+
+# crash_said TOKEN: the last words of a trigger that the machine survived.
+crash_said() { tail -c 300 "/run/kdump-crash-$1/said"; }
 
 # crash_log DUMP TOKEN [STAMP]: where the token stands: "dump LINE" in the dump's own log, "beside FILE: LINE" in the log that
 # was saved with it. "no-token WHERE" for a log without it, "cut WHERE" for one without it that begins after STAMP, the

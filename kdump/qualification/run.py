@@ -257,6 +257,7 @@ class Crash:
         record, setting = self.record, self._setting
         if self.resumed:
             assert record.fired is not None
+            record.end = ""  # of the run that gave up
             self._console = self._open_console(record.console_offset)
             self._begin_watch(record.fired)
             return Result(True, f"resumed: {record.trigger} was fired at {_date(record.fired)}; it is not fired again")
@@ -314,11 +315,18 @@ class Crash:
             if step not in watch.reached and not watch.done:
                 self._clock.sleep(_PAUSE)
         if watch.ended is not None and step not in watch.reached:
-            said = f"; {self._said}" if watch.ended.dead_end is steps.NEVER_WENT_DOWN and self._said else ""
-            return self._dead(replace(watch.ended, seen=watch.ended.seen + said))
+            said = self._why_it_stayed_up() if watch.ended.dead_end is steps.NEVER_WENT_DOWN else ""
+            return self._dead(replace(watch.ended, seen=f"{watch.ended.seen}; {said}" if said else watch.ended.seen))
         if step not in watch.reached:
             raise NotApplicable(f"{self._unseen()}: what was left behind will tell")
         return Result(True, f"{words} {watch.reached[step] - self._fired():.0f} s after the trigger")
+
+    def _why_it_stayed_up(self) -> str:
+        """In the trigger's own words, where it left any."""
+        with suppress(CouldNotDetermine):
+            if words := self._ask(self._host, asks.said(self.record.token)):
+                return f"the trigger said: {words}"
+        return self._said
 
     def _unseen(self) -> str:
         if self._console is None:

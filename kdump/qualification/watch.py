@@ -86,12 +86,15 @@ class Watch:
     _missed: int = 0
     _still_up: float = -1.0
     """When the marked boot was last seen to answer."""
-    _spoke: float = 0.0
-    _grew: float = 0.0
+    _spoke: float = field(init=False)
+    _grew: float = field(init=False)
     _capture_panic: Event | None = None
     _last_event: Event | None = None
     _unnamed: bool = False
     """A capture kernel began to boot, whose command line will not tell that it is one."""
+
+    def __post_init__(self) -> None:
+        self._spoke = self._grew = self.triggered  # whoever takes over a dump that has begun has not watched it stand still
 
     @property
     def done(self) -> bool:

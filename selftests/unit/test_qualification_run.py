@@ -59,6 +59,7 @@ class FakeHost:
             "vmcore_evidence": evidence(EVIDENCE_OF[True]),
             "crash_log": f"dump [ 84.0] kdump-acceptance: {self.token}",
             "command": "none",
+            "crash_said": Reading(command, "", "tail: cannot open: No such file or directory", 1),
         }
         texts |= self.after if self.fired else {key[7:]: text for key, text in self.after.items() if key.startswith("before_")}
         text = texts[word]
@@ -237,6 +238,13 @@ def test_a_machine_that_never_went_down_is_not_accused(world):
     assert crash.record.concluded and len(host.fired) == 1
 
 
+def test_what_a_trigger_said_that_the_machine_survived_is_told(world):
+    crash, host = world(crash_said="Set Chassis Power Control to Diag failed:\nInvalid command\n")
+    host.look = lambda deadline: Look(True, Answer("old"))
+    with pytest.raises(CouldNotDetermine, match="the trigger said: Set Chassis Power Control to Diag failed: Invalid command"):
+        crash.reach(Step.DOWN)
+
+
 def test_of_several_new_dumps_the_one_with_the_mark_counts(world):
     other = "/var/crash/202601020101/dump.202601020101"
     crash, host = world(crash_listing=f"29200000 1100.5 1092.5 {DUMP}\n29200000 1900.5 1892.5 {other}")
@@ -282,7 +290,12 @@ def test_a_machine_that_never_came_back_can_be_looked_for_later(world, tmp_path)
     host.returns = False
     assert end_of(crash) is Step.BACK
     assert crash.ended.dead_end is steps.NEVER_CAME_BACK
-    assert Store(tmp_path).load("db1").pending
+    record = Store(tmp_path).load("db1")
+    assert record.pending and record.end.startswith("never came back")
+    resumed, other = world(record=record)
+    other.fired, other.token = host.fired, host.token
+    assert end_of(resumed) is None and resumed.proven
+    assert Store(tmp_path).load("db1").end == ""
 
 
 def test_a_record_that_is_no_record_is_a_sentence(tmp_path):

@@ -70,6 +70,15 @@ def test_without_a_console_silence_and_a_new_boot_tell():
     assert set(watch.reached) == {Step.DOWN, Step.BACK}
 
 
+def test_a_dump_that_was_begun_before_somebody_took_over_has_time_to_grow():
+    watch = Watch("old", 1000.0, LIMITS, place=True)
+    watch.reached.update({Step.DOWN: 10.0, Step.DUMPING: 20.0})
+    watch.see(Observation(1001.0, asked=False))
+    assert watch.ended is None
+    watch.see(Observation(1121.0, asked=False))
+    assert watch.ended.dead_end is steps.DUMP_STALLED
+
+
 @pytest.mark.hostility(36)
 @pytest.mark.parametrize(
     ("story", "dead_end", "within"),
