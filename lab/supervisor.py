@@ -64,6 +64,8 @@ def main(folder: str, owner: int) -> int:
         watched.register(descriptor, select.POLLIN)
     while True:
         ready = {descriptor for descriptor, _ in watched.poll()}
+        # a signal that interrupts poll in the moment of the owner's end writes its byte when poll has looked
+        ready |= {descriptor for descriptor, _ in watched.poll(0)}
         if wake_read not in ready or set(os.read(wake_read, 64)) != {signal.SIGUSR1}:
             break
         if owner_fd >= 0:
