@@ -25,7 +25,7 @@ from .probe import script
 from .progress import Gathering, Progress
 from .report.circumstances import describe
 from .report.files import checked_folder
-from .report.model import Finding, HostState, Run
+from .report.model import ExitStatus, Finding, HostState, Run
 from .run_loop import RunLoop, look_for_cycles_seldom
 from .short_protocol import ShortProtocol
 from .stopping import Stopping
@@ -333,6 +333,8 @@ class Audit:
         self._run.compared = self._kernels.compared(self._run.hosts)
         if not self._config.option.collectonly:
             session.exitstatus = self._run.exit_status(int(session.exitstatus))
+        elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = ExitStatus.USAGE
         yield
 
     def _unfinished(self) -> list[str]:

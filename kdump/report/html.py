@@ -208,9 +208,11 @@ class Page:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """pytest-html empties its file and then writes it: neither a kill nor a full disk may cost the last page."""
-        for plugin in self._config.pluginmanager.get_plugins():
-            if isinstance(plugin, BaseReport):
-                plugin._write_report = self._write
+        for plugin in self._pytest_html():
+            plugin._write_report = self._write
+
+    def _pytest_html(self) -> list[BaseReport]:
+        return [plugin for plugin in self._config.pluginmanager.get_plugins() if isinstance(plugin, BaseReport)]
 
     def _write(self, text: str) -> None:
         try:
@@ -226,6 +228,8 @@ class Page:
             session.exitstatus = ExitStatus.INTERNAL
             path = self._config.option.htmlpath
             complain(self._config, f"the HTML report could not be written to {path}: {self._not_written}")
+            for plugin in self._pytest_html():  # it would say that it was generated
+                self._config.pluginmanager.unregister(plugin)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._selected = len(session.items)

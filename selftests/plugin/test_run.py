@@ -167,6 +167,14 @@ def test_nothing_selected_is_not_green(suite):
     result = suite("good", options=["-k", "nosuchtest"])
     assert result.ret == 4
     assert "nothing was judged" in result.stdout.str()
+    assert suite("good", options=["-k", "nosuchtest", "--collect-only"]).ret == 4
+
+
+def test_a_report_that_cannot_be_written_is_not_said_to_be_there(suite):
+    result = suite("good", options=["--html=/proc/report.html"])
+    assert result.ret == 3
+    assert "the HTML report could not be written to /proc/report.html" in result.stdout.str() + result.stderr.str()
+    assert "Generated" not in result.stdout.str()
 
 
 def test_one_probe_per_host(suite, pytester):
