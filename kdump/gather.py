@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from . import recording
 from .connection import execute
-from .connection.errors import ConnectionProblem, Kind
+from .connection.errors import ConnectionProblem, Kind, said
 from .connection.settings import current
 from .crew import Crew
 from .fact import NO_SUDO
@@ -117,7 +117,7 @@ class Gatherer:
         except (ConnectionProblem, BadRecording) as problem:
             raise CouldNotDetermine(str(problem)) from problem
         except NotATranscript as problem:
-            raise CouldNotDetermine(f"{target.name}: the probe ran but answered nothing that can be read") from problem
+            raise CouldNotDetermine(f"{target.name}: the probe answered nothing that can be read ({problem})") from problem
 
     def stop(self) -> None:
         """Ask nobody else; what is under way ends by its own deadline."""
@@ -142,7 +142,11 @@ class Gatherer:
 
     def _ask_once(self, target: Target) -> Transcript:
         done = execute(target.backend, COMMAND, stdin=self._script, deadline=self._deadline, cap=self._cap)
-        transcript = Transcript.parse(done.stdout)
+        try:
+            transcript = Transcript.parse(done.stdout)
+        except NotATranscript as problem:
+            words = f"exit status {done.status}{': ' if done.stderr.strip() else ''}{said(done.stderr)}"
+            raise NotATranscript(words) from problem
         seconds = clock_off(transcript, datetime.now(UTC))
         if abs(seconds) > MOST_OFF:
             self.clocks[target.name] = seconds

@@ -6,8 +6,13 @@ cannot be honoured end in a sentence, never in a connection made differently.
 
 import contextlib
 import dataclasses
+import functools
+import os
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from testinfra.backend.ansible import AnsibleBackend as TestinfraAnsibleBackend
@@ -64,6 +69,7 @@ class AnsibleBackend(ExecutingBackend, TestinfraAnsibleBackend):  # type: ignore
         from kdump.connection import execute, execute_by_argument
 
         if self.force_ansible:
+            _find_program()
             return execute_by_argument(self, command, stdin, deadline, cap)
         return execute(self.inner(), command, stdin=stdin, deadline=deadline, cap=cap)
 
@@ -144,6 +150,13 @@ class AnsibleBackend(ExecutingBackend, TestinfraAnsibleBackend):  # type: ignore
         if hasattr(inner, "notes"):
             inner.notes = list(adapted.notes)
         return inner
+
+
+@functools.cache
+def _find_program() -> None:
+    """testinfra looks for ``ansible`` on the PATH alone; in a virtual environment that is not active it lies beside Python."""
+    if shutil.which("ansible") is None:
+        os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
 
 
 def adapt(host: str, given: dict[str, Any], has_arguments: bool, become_method: str = "sudo") -> Adapted:

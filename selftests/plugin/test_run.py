@@ -162,6 +162,13 @@ def test_a_report_that_is_kept_nowhere_has_no_companion_and_a_history_must_be_a_
     assert not left & {"kdump-fleet.html", "nowhere-journal", "nowhere-wal"}
 
 
+def test_a_probe_that_could_not_be_started_is_told_in_the_words_of_who_tried(suite):
+    result = suite("docker://box")
+    assert result.ret == 6
+    (line,) = [line for line in result.outlines if line.startswith("docker://box") and "unreachable" in line]
+    assert "the probe answered nothing that can be read (exit status " in line and "docker" in line.partition("(")[2]
+
+
 @pytest.mark.hostility(23)
 def test_nothing_selected_is_not_green(suite):
     result = suite("good", options=["-k", "nosuchtest"])

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import pickle
+import shlex
 import socket
 import threading
 import time
@@ -198,3 +199,20 @@ def test_foreign_backends_get_the_script_as_an_argument(monkeypatch: pytest.Monk
     with pytest.raises(ConnectionProblem) as caught:
         connection.execute(backend, connection.SCRIPT, stdin=b"sleep 3", deadline=0.2, cap=1000)
     assert caught.value.kind is Kind.TIMED_OUT
+
+
+def test_ansible_itself_gets_the_script_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is, it would be longer than one argument may be once Ansible has quoted it, and {# would begin a comment."""
+    connection.register()
+    backend = testinfra.backend.get_backend("ansible://box", force_ansible=True)
+    asked = []
+
+    def run(command: str) -> object:
+        asked.append(command)
+        return testinfra.backend.get_backend("local://").run(command)
+
+    monkeypatch.setattr(backend, "run", run)
+    script = "x='four'; echo ${#x}; exit 3\n" + "# it's long\n" * 20_000
+    done = connection.execute(backend, connection.SCRIPT, stdin=script.encode(), deadline=5, cap=1000)
+    assert (done.stdout, done.status) == (b"4\n", 3)
+    assert len(shlex.quote(shlex.quote(asked[0]))) < 120 * 1024 and "{" not in asked[0]
