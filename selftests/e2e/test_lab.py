@@ -1,5 +1,6 @@
 """The lab itself: nothing is left behind, and what is missing is said in one sentence."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,12 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from lab import image
 from lab.faults.staging import ROOT, audit
 from lab.machine import Machine
 
 OWNER = """
 import sys, time
+import pytest
+
 from lab import image
 from lab.machine import Machine
 machine = Machine(image.find("debian12"))
@@ -87,3 +92,51 @@ def test_a_machine_that_goes_away_is_not_judged(tmp_path):
         status, found, output = audit(machine, tmp_path, "--connect-timeout=3")
     assert status == 6, output
     assert set(found) == {"could not determine"}, output
+
+
+RESTRICTED = """
+mount -o remount,hidepid=2 /proc
+sysctl -qw kernel.dmesg_restrict=1
+mv /tmp /not-tmp && mv /var/tmp /var/not-tmp
+if [ -e /tmp ] || setpriv --reuid=nobody --regid=nogroup --clear-groups test -e /proc/1; then exit 99; fi
+"""
+
+
+def judged(machine, folder, user, *options):
+    text = machine.ssh_config.read_text()
+    machine.ssh_config.write_text(text.replace("User root", f"User {user}"))
+    audit(machine, folder, f"--verdicts-json={folder / 'v.json'}", *options)
+    machine.ssh_config.write_text(text)
+    (host,) = json.loads((folder / "v.json").read_text())["hosts"]
+    return {(one["cause"], one["check"]): one["verdict"] for one in host["findings"]}
+
+
+@pytest.mark.hostility(27)
+@pytest.mark.hostility(31)
+def test_a_restricted_machine_is_judged_as_before_and_left_as_it_was(tmp_path, measured):
+    """hidepid, dmesg_restrict, and no /tmp; then a controller that dies."""
+    with Machine(image.find("debian12")) as machine:
+        machine.boot()
+        before = {user: judged(machine, tmp_path, user) for user in ("root", "auditor")}
+        machine.check(RESTRICTED)
+        assert judged(machine, tmp_path, "root") == before["root"]
+        assert judged(machine, tmp_path, "operator", "--sudo") == before["root"]
+        dark = {key: one for key, one in judged(machine, tmp_path, "auditor").items() if one in ("absent", "present")}
+        assert dark.items() <= before["auditor"].items()
+        assert dark.items() <= before["root"].items()
+        measured("–", f"hidepid, dmesg_restrict and no /tmp on a real machine: {len(before['root'])} verdicts of root as before")
+
+        sessions = 'grep -lz SSH_CONNECTION= /proc/[0-9]*/environ 2>/dev/null | grep -vc "/$$/\\|self"'
+        idle = machine.run(sessions).stdout
+        command = [sys.executable, "-m", "pytest", "-q", "--hosts=debian12", f"--ssh-config={machine.ssh_config}", "--no-history"]
+        controller = subprocess.Popen([*command, f"--html={tmp_path}/killed.html"], cwd=ROOT, stdout=subprocess.DEVNULL)
+        under_way = time.monotonic() + 30
+        while machine.run(sessions).stdout == idle and time.monotonic() < under_way:
+            pass
+        controller.kill()
+        controller.wait()
+        killed = time.monotonic()
+        while (left := machine.run(sessions).stdout) != idle and time.monotonic() < killed + 60:
+            time.sleep(0.5)
+        assert left == idle
+        measured("–", f"nothing left on a real machine {time.monotonic() - killed:.0f} s after the controller's death")
