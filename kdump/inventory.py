@@ -13,8 +13,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from .connection.errors import printable
 from .host_specs import BadHosts, bad_address
 
 DEADLINE = 120.0  # s, of a dynamic inventory
+REDRAW = 0.5  # s
+Tell = Callable[[float], None]
 _SETTINGS = {
     # A source that cannot be read is a warning otherwise, and the run goes on without its hosts.
     "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
@@ -34,8 +37,9 @@ _SETTINGS = {
 }
 
 
-def select(inventory: str | None, pattern: str, limit: str | None = None) -> list[str]:
+def select(inventory: str | None, pattern: str, limit: str | None = None, tell: Tell = lambda seconds: None) -> list[str]:
     """The hosts that Ansible's ``pattern`` and ``limit`` select, in the inventory's order; None is Ansible's own default.
+    ``tell`` is told again and again for how long Ansible has been waited for.
 
     Raises :class:`BadHosts`: an inventory that cannot be read or says something impossible, a name in the pattern that
     matches nothing, an empty selection.
@@ -44,13 +48,15 @@ def select(inventory: str | None, pattern: str, limit: str | None = None) -> lis
     if inventory and "," not in inventory and not Path(inventory).exists():
         raise BadHosts(f"--ansible-inventory: {inventory}: there is no such file or folder")
     everyone = pattern in ("all", "*") and not limit
-    with ThreadPoolExecutor(1) as pool:  # each of the two takes a second, or many for a large inventory
-        arguments = ["--list-hosts", *(["--limit", limit] if limit else []), "--", pattern]
-        matching = None if everyone else pool.submit(_run, "ansible", inventory, *arguments)
+    arguments = ["--list-hosts", *(["--limit", limit] if limit else []), "--", pattern]
+    # each of the two takes a second, or half a minute for an inventory of 10 MB: they are run side by side
+    with ExitStack() as programs:
+        searching = None if everyone else programs.enter_context(_Program("ansible", inventory, *arguments))
         if "inventory" not in vars(runner):  # testinfra would read it with other settings
-            runner.inventory = _read(inventory)
+            reading = programs.enter_context(_Program("ansible-inventory", inventory, "--list"))
+            runner.inventory = _read(inventory, reading.end(tell))
         known = list(dict.fromkeys(itergroup(runner.inventory, "all")))
-        names = known if matching is None else _matching(pattern, matching.result(), known)
+        names = known if searching is None else _matching(pattern, searching.end(tell), known)
     if not names:
         limited = f" with --limit={limit}" if limit else ""
         raise BadHosts(f"ansible://{pattern}: no host matches{limited} ({_hosts(known)} known)")
@@ -76,30 +82,52 @@ def _hosts(known: Sequence[str]) -> str:
     return f"{len(known):,} {'host is' if len(known) == 1 else 'hosts are'}"
 
 
-def _run(program: str, inventory: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # Beside this Python first: a virtual environment need not be activated.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    found = shutil.which(program, path=path)
-    if found is None:
-        raise BadHosts(f"{program} is not installed: pip install ansible-core, or give the hosts by --hosts=@FILE")
-    command = [found, *(["-i", inventory] if inventory else []), *arguments]
-    try:
-        return subprocess.run(
-            command,
+class _Program:
+    """One of Ansible's programs, under way. A context manager: it has ended, or is ended, with it."""
+
+    def __init__(self, program: str, inventory: str | None, *arguments: str) -> None:
+        # Beside this Python first: a virtual environment need not be activated.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        found = shutil.which(program, path=path)
+        if found is None:
+            raise BadHosts(f"{program} is not installed: pip install ansible-core, or give the hosts by --hosts=@FILE")
+        self._program, self._began = program, time.monotonic()
+        self._process = subprocess.Popen(
+            [found, *(["-i", inventory] if inventory else []), *arguments],
             env={**os.environ, **_SETTINGS},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            timeout=DEADLINE,
-            check=False,
         )
-    except subprocess.TimeoutExpired as late:
-        raise BadHosts(f"{program} did not end in {DEADLINE:.0f} s: look what the inventory waits for") from late
+
+    def end(self, tell: Tell) -> subprocess.CompletedProcess[str]:
+        """Wait for its end. Raises :class:`BadHosts` at its deadline."""
+        while True:
+            try:
+                output, errors = self._process.communicate(timeout=min(REDRAW, DEADLINE))
+                return subprocess.CompletedProcess(self._process.args, self._process.returncode, output, errors)
+            except subprocess.TimeoutExpired as late:
+                seconds = time.monotonic() - self._began
+                if seconds >= DEADLINE:
+                    words = f"{self._program} did not end in {DEADLINE:.0f} s: look what the inventory waits for"
+                    raise BadHosts(words) from late
+                tell(seconds)
+
+    def __enter__(self) -> _Program:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):  # which a program that it started may hold open
+            if stream is not None:
+                stream.close()
 
 
-def _read(inventory: str | None) -> dict[str, Any]:
-    done = _run("ansible-inventory", inventory, "--list")
+def _read(inventory: str | None, done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The inventory in what ``ansible-inventory --list`` wrote."""
     try:
         if done.returncode == 0:
             read: dict[str, Any] = json.loads(done.stdout)

@@ -22,7 +22,7 @@ from .history import plugin as history
 from .hosts import DEFAULT_HOSTS, BadHosts, Target, specs, target_of, targets
 from .judge import attach_finding
 from .probe import script
-from .progress import Gathering, Progress
+from .progress import Progress, ReadingInventory, Told
 from .report.circumstances import describe
 from .report.files import checked_folder
 from .report.model import ExitStatus, Finding, HostState, Run
@@ -134,17 +134,20 @@ class Audit:
             folder = self._config.invocation_params.dir
             try:
                 default = [] if self._kernels.need_no_host else specs(DEFAULT_HOSTS, folder)
-                self._targets = targets(
-                    default if option.hosts is None else specs(option.hosts, folder),
-                    limit=option.limit,
-                    connection=option.connection,
-                    ssh_config=option.ssh_config,
-                    ssh_identity_file=option.ssh_identity_file,
-                    sudo=option.sudo,
-                    sudo_user=option.sudo_user,
-                    ansible_inventory=option.ansible_inventory,
-                    force_ansible=option.force_ansible,
-                )
+                self._progress = self._new_progress()
+                with self._showing_progress() as show:
+                    self._targets = targets(
+                        default if option.hosts is None else specs(option.hosts, folder),
+                        limit=option.limit,
+                        tell=lambda seconds: show(ReadingInventory(seconds)),
+                        connection=option.connection,
+                        ssh_config=option.ssh_config,
+                        ssh_identity_file=option.ssh_identity_file,
+                        sudo=option.sudo,
+                        sudo_user=option.sudo_user,
+                        ansible_inventory=option.ansible_inventory,
+                        force_ansible=option.force_ansible,
+                    )
             except BadHosts as problem:
                 raise pytest.UsageError(str(problem)) from problem
         return self._targets
@@ -203,14 +206,16 @@ class Audit:
             complete=dumps.complete,
         )
         asked = dict.fromkeys(target for item in session.items if (target := target_of(item)))
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and reporter.verbosity >= 0:
-            self._progress = Progress(reporter._tw, overwrites=reporter.isatty)
+        self._progress = self._new_progress()
         self._run.hosts = {target.name: HostState(target.name, groups=target.groups) for target in asked}
         self._left = Counter(target for item in session.items if (target := target_of(item)))
         self._expected = Counter({target.name: number for target, number in self._left.items()})
         if not hasattr(self._config, "workerinput"):  # a worker of pytest-xdist asks only the hosts that it is given
             self._gatherer.start(self._kernels.hosts(asked))
+
+    def _new_progress(self) -> Progress | None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        return Progress(reporter._tw, overwrites=reporter.isatty) if reporter is not None and reporter.verbosity >= 0 else None
 
     def names(self) -> list[str]:
         """The names of all targets, kernels that are judged on a host included."""
@@ -276,7 +281,7 @@ class Audit:
             return self._gatherer.transcript(target, show)
 
     @contextmanager
-    def _showing_progress(self) -> Iterator[Callable[[Gathering], None]]:
+    def _showing_progress(self) -> Iterator[Callable[[Told], None]]:
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             try:

@@ -68,6 +68,26 @@ class Gathering:
         return found if len(found) <= width else found[: max(width - 1, 0)] + "…"
 
 
+@dataclass(frozen=True)
+class ReadingInventory:
+    """Ansible is waited for. ``seconds`` since its start."""
+
+    seconds: float
+
+    def line(self, width: int) -> str:
+        """
+        >>> ReadingInventory(12.3).line(80)
+        'Ansible has been reading the inventory for 12 s'
+        """
+        return f"Ansible has been reading the inventory for {self.seconds:.0f} s"[:width]
+
+
+class Told(Protocol):
+    """What progress is made of."""
+
+    def line(self, width: int) -> str: ...
+
+
 class Writer(Protocol):
     """What is used of pytest's terminal writer."""
 
@@ -83,7 +103,7 @@ _ERASE = "\r\x1b[K"  # to the line's start, and EL of ECMA-48: what follows is e
 
 
 class Progress:
-    """Shows a :class:`Gathering` while the run waits. ``clock`` gives seconds."""
+    """Shows how far it is while the run waits. ``clock`` gives seconds."""
 
     def __init__(self, writer: Writer, *, overwrites: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._writer, self._overwrites, self._clock = writer, overwrites, clock
@@ -91,7 +111,7 @@ class Progress:
         self._said = clock()
         self._drawn = False
 
-    def show(self, gathering: Gathering) -> None:
+    def show(self, now_done: Told) -> None:
         """Called again and again while the run waits."""
         now = self._clock()
         if self._began is None:
@@ -101,13 +121,13 @@ class Progress:
                 if self._writer.width_of_current_line:
                     self._writer.line()
                 # past the writer, which would count the columns
-                self._put(f"{_ERASE}{gathering.line(self._writer.fullwidth - 1)}")
+                self._put(f"{_ERASE}{now_done.line(self._writer.fullwidth - 1)}")
                 self._drawn = True
         elif now - self._said >= PLAIN_EVERY:
             self._said = now
             if self._writer.width_of_current_line:
                 self._writer.line()
-            self._writer.line(gathering.line(200))
+            self._writer.line(now_done.line(200))
             self._writer._file.flush()
 
     def done(self) -> None:

@@ -159,11 +159,14 @@ class HostState:
 
         >>> HostState("root@db1:22", reached=False, problem="db1: unreachable (tcp: no route)").why_not_reached
         'unreachable (tcp: no route)'
+        >>> HostState("db1", reached=False, problem="10.1.1.1: unreachable (tcp: no route)").why_not_reached
+        'unreachable (tcp: no route)'
         >>> HostState("db1", reached=False, problem="db1: no line reads '# kdump transcript 1'").why_not_reached
         "unreachable: no line reads '# kdump transcript 1'"
         """
         subject, _, rest = self.problem.partition(": ")
-        words = rest if subject in self.name else self.problem
+        # an inventory's host is asked by its address
+        words = rest if subject in self.name or rest.startswith(_NOT_REACHED) else self.problem
         return words if words.startswith(_NOT_REACHED) else f"unreachable: {words}"
 
     #: not a host as it runs, but a kernel that is installed there or lies in a folder: nothing proves that it dumps

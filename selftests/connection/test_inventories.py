@@ -155,6 +155,18 @@ def test_host_variables_are_honoured(bench_client: Client, sshd: bench.Sshd, ask
     assert said == {"db1": b"trusted\n", "db2": b"root\n"}
 
 
+@pytest.mark.parametrize(("pattern", "asked"), [("all", 1), ("db*", 2)])
+def test_an_inventory_is_read_once_and_the_waiting_is_told(pattern: str, asked: int) -> None:
+    """By ansible-inventory, and at the same time by ansible, which alone knows what a pattern matches."""
+    script = '#!/bin/sh\necho asked >>asked\nsleep 1.5\necho \'{"all": {"hosts": ["db1", "web1"]}, "_meta": {"hostvars": {}}}\'\n'
+    inventory = str(Path(write("slow.sh", script)).absolute())
+    told: list[float] = []
+    found = targets([Spec(f"ansible://{pattern}")], tell=told.append, ansible_inventory=inventory)
+    assert [target.name for target in found] == (["db1", "web1"] if pattern == "all" else ["db1"])
+    assert Path("asked").read_text().count("asked") == asked
+    assert len(told) >= 2 and told == sorted(told)
+
+
 def test_a_slow_inventory_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kdump.inventory.DEADLINE", 2.0)
     with pytest.raises(BadHosts, match="did not end in 2 s"):
