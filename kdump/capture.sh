@@ -270,16 +270,22 @@ list_segment() {
         # shellcheck disable=SC2086  # its words are meant
         listing=$(
             {
-                {
-                    on_one_cpu
-                    unpack_segment "$1" "$2" "$3"
-                    echo "unpacked $?" >&6
-                } | if [ "${4-0}" -eq 0 ]; then
-                    list_archive "$3" $pieces
-                else
-                    tail -c "+$(($4 + 1))" | list_archive "$3" $pieces
-                fi
-            } 6>&1 | awk -v kind=file -v page="$page" -v wanted="$listing_wanted" "$listing_filter"
+                # cpio writes its listing in blocks that end within a line: nothing may be said between two of them
+                unpacked=$(
+                    {
+                        {
+                            on_one_cpu
+                            unpack_segment "$1" "$2" "$3"
+                            echo "unpacked $?" >&6
+                        } | if [ "${4-0}" -eq 0 ]; then
+                            list_archive "$3" $pieces
+                        else
+                            tail -c "+$(($4 + 1))" | list_archive "$3" $pieces
+                        fi >&7
+                    } 6>&1
+                )
+                echo "$unpacked"
+            } 7>&1 | awk -v kind=file -v page="$page" -v wanted="$listing_wanted" "$listing_filter"
         )
         status=$?
         [ "$status" -eq 1 ] || break

@@ -6,6 +6,7 @@ import gzip
 import lzma
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,18 @@ def test_every_shape_of_image_lists_the_same_files(tmp_path: Path, image: bytes)
     assert seen.files[MODULE] == 5000 and seen.has_module("virtio-blk") and seen.has_program("makedumpfile")
     assert (seen.unpacked - 5030) % 3001 == 0 and seen.unpacked_pages % 4096 == 0
     assert lines(listed(path, "capture_image_texts").stdout) == ("rd.driver.pre=iTCO_wdt",)
+
+
+@needs_cpio
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_no_line_of_a_listing_is_torn_where_the_unpacking_ends(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """cpio writes its listing in blocks of a few KiB, which end within a line: the unpacking may end between two of them."""
+    path = tmp_path / "initrd.img"
+    path.write_bytes(pack(MAIN))
+    listing = tmp_path / "listing"
+    listing.write_bytes(subprocess.run(["cpio", "-tv", "--quiet"], input=MAIN, capture_output=True, check=True).stdout)
+    torn = f"limit() {{ head -c 40 {listing}; cat >/dev/null; sleep 0.2; tail -c +41 {listing}; }}; "
+    assert listed(path, f"{torn}capture_image_listing").stdout == listed(path).stdout
 
 
 # more than is read at once
