@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from lab.faults.model import DEBIAN11, DEBIAN12, DEBIAN13, DUMP, SILENT, Fault, Ground, NotStaged, everywhere, expect
+from lab.faults.model import (
+    DEBIAN11,
+    DEBIAN12,
+    DEBIAN13,
+    DUMP,
+    SILENT,
+    Fault,
+    Ground,
+    NotStaged,
+    and_arm64,
+    everywhere,
+    expect,
+)
 
 _DAMAGED = {target: expect("vmcore-damaged") for target in (DEBIAN12, DEBIAN13)}
 _HARMLESS = {DEBIAN12: SILENT, DEBIAN13: SILENT}
-_NEEDED = {**_HARMLESS, DEBIAN11: expect("strings-missing")}
+_NEEDED = {**and_arm64(_HARMLESS), DEBIAN11: expect("strings-missing")}
 _ENDED = r"kdump-tools: saved vmcore in|makedumpfile Failed"
 # The journal is kept, as on most machines: so is what the capture kernel's system said.
 _CRASHED = Ground(prepare=("mkdir -p /var/log/journal && journalctl --flush",), crash=_ENDED)
@@ -79,7 +91,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "zero-byte-dump",
         "the disk was full, and kdump-tools called the empty file saved",
-        everywhere(expect("vmcore-damaged")),
+        and_arm64(_DAMAGED),
         stage=("mkdir /var/crash/202601010101; : > /var/crash/202601010101/dump.202601010101",),
         undo=("rm -r /var/crash/202601010101",),
         ci=True,
@@ -172,7 +184,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "vmlinux-of-another-build",
         "a vmlinux of the same release lies here, from another build",
-        everywhere(expect("vmcore-vmlinux-mismatch")),
+        and_arm64(everywhere(expect("vmcore-vmlinux-mismatch"))),
         stage=(_vmlinux(_OTHER_BUILD),),
         undo=_NO_VMLINUX,
         ci=True,

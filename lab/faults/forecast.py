@@ -20,11 +20,11 @@ IMAGE = "/root/squashed.img"
 _CAUSE = "dracut-modules-missing"
 _SHELL = Path(__file__).parents[2] / "kdump"
 _BUILD_DEADLINE = 600.0
-# As little as can be squashed: what is looked at is the modules beside the squash image. As mkdumprd does, squash is asked for
-# by --add, so that dracut fails where it cannot have it.
+# As little as can be squashed, which is what squash depends on, and no more done to it than needs be: what is looked at is the
+# modules beside the squash image. As mkdumprd does, squash is asked for by --add, so that dracut fails where it cannot have it.
 BUILD = (
-    f"rm -f {IMAGE}; dracut --force --hostonly --no-hostonly-cmdline --no-compress --no-early-microcode -m base "
-    f"--add squash {{}} {IMAGE} $(uname -r) 2>&1"
+    f"rm -f {IMAGE}; dracut --force --hostonly --no-hostonly-cmdline --no-compress --no-early-microcode --nostrip --nohardlink "
+    f"-m systemd-initrd --add squash {{}} {IMAGE} $(uname -r) 2>&1"
 )
 _LIST = f"[ ! -e {IMAGE} ] || cpio --quiet -t < {IMAGE} | grep -E '[.]ko|[.]img'"
 

@@ -57,6 +57,11 @@ def everywhere(wanted: Expect) -> dict[str, Expect]:
     return dict.fromkeys((DEBIAN12, DEBIAN13), wanted)
 
 
+def and_arm64(wanted: Mapping[str, Expect]) -> dict[str, Expect]:
+    """What is wanted on Debian 12, on its arm64 machine, too."""
+    return {**wanted, DEBIAN12_ARM64: wanted[DEBIAN12]}
+
+
 SILENT = expect()
 
 
