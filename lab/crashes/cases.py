@@ -68,7 +68,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "nmi-from-the-machine",
         "an NMI that the machine asks its own BMC for",
-        ground=_BMC.ground,
+        ground=Ground(prepare=_BMC.ground.prepare),
+        bmc=True,
         stage=("sysctl -q -w kernel.unknown_nmi_panic=1",),
         options=("--crash-trigger=nmi",),
     ),
@@ -194,6 +195,17 @@ CASES: tuple[Case, ...] = (
         within=300,
         stage=("kexec -p -u",),
         options=(_SOON,),
+    ),
+    Case(
+        "bmc-refuses",
+        "a BMC that knows no diagnostic interrupt: QEMU's own",
+        steps.NEVER_WENT_DOWN,
+        within=240,
+        crashes=0,
+        ground=_BMC.ground,
+        stage=("sysctl -q -w kernel.unknown_nmi_panic=1",),
+        options=("--crash-trigger=nmi",),
+        shows=("the trigger said: .*Chassis Power Control",),
     ),
     Case(
         "never-goes-down",

@@ -31,6 +31,7 @@ class Case:
     refused   instead: not crashed, and this (a regular expression) is said
     within    seconds from the trigger to the end, on a machine that is emulated beside another one
     ground, stage  as those of a fault
+    bmc       the machine has the BMC of lab/bmc.py
     options   of the suite; may hold {qmp} and {python}
     console   "file", "command", or "" for none
     strict    without --crash-anyway: a cause that is present, or was not seen, keeps the machine from being crashed
@@ -50,6 +51,7 @@ class Case:
     within: float = 600.0
     on: tuple[str, ...] = (DEBIAN12, DEBIAN13)
     ground: Ground = dataclasses.field(default_factory=Ground)
+    bmc: bool = False
     stage: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     console: str = "file"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kdump.qualification.steps import DeadEnd
+from lab.bmc import Bmc
 from lab.crashes.model import KILL, Case
 from lab.crashes.servers import serving
 from lab.faults.model import TRUE_OF
@@ -67,6 +68,10 @@ def run(target: str, case: Case, folder: Path, vmlinux: Path | None = None) -> O
     machine = machine_on(target, ground, console=folder / "console.txt")
     with contextlib.ExitStack() as stack:
         stack.callback(machine.stop)
+        if case.bmc:
+            bmc = stack.enter_context(Bmc(machine.inject_nmi))
+            machine.add_device("ipmi-bmc-extern,id=bmc0,chardev=bmc", *bmc.options)
+            machine.add_device("isa-ipmi-kcs,bmc=bmc0")
         machine.boot()
         if ground.crash:
             crash(machine, ground.crash)
