@@ -253,7 +253,10 @@ class Qualification:
             self._findings.setdefault(finding.host, []).append(finding)
 
     def crash(self, target: Target, cycle: Cycle | None) -> Crash:
-        """The crash of a host, made when it is first asked for."""
+        """The crash of a host, made when it is first asked for. A test that asks for a step by a way that no collection shows
+        (``getfixturevalue``) comes here too: consent is looked for once more."""
+        if target.name not in self.hosts:
+            raise NotApplicable("not crashed: --crash does not name it")
         cycle = cycle or self._all_cycles()[0]
         key = (target, cycle.number)
         if key not in self.crashes:
@@ -328,6 +331,8 @@ class Qualification:
         left = {file for nodeid, file in tests.items() if nodeid not in judged}
         left |= {path.name for path in self._cause_files()}.difference(tests.values())
         found += [f"{file} was not run on it, or not all of it" for file in sorted(left)]
+        if not tests and not left:
+            found.append(f"no cause was judged on it, for {self._config.rootpath / 'tests'} has none (--rootdir?)")
         return (*dict.fromkeys(found), "--crash-anyway crashes it all the same") if found else ()
 
     def _only_a_crash_tells(self, host: str) -> tuple[str, ...]:

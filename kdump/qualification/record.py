@@ -105,5 +105,10 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)  # else the name may still lead to the record before, after this machine lost its power
+            finally:
+                os.close(folder)
         except OSError as error:
             raise BadRecord(f"{path}: the record of the crash cannot be written: {error.strerror}") from error

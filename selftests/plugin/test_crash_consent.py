@@ -88,11 +88,14 @@ def test_what_cannot_be_done_is_one_sentence(run, options, words):
         (["-k", "one or speaks"], True),
         (["--ignore=tests/test_cause.py"], True),
         (["tests/test_cause.py::test_one", "tests/qualification"], False),
+        (["-m", "not draft"], True),
+        (["--rootdir=elsewhere", "tests/qualification"], False),
     ],
 )
 def test_every_cause_is_judged_first(run, pytester, selected, left):
     words = "def test_{}(kernel_release):\n    assert kernel_release\n"
-    (pytester.path / "tests/test_cause.py").write_text(words.format("one") + words.format("two"))
+    draft = "import pytest\n@pytest.mark.draft\n"
+    (pytester.path / "tests/test_cause.py").write_text(words.format("one") + draft + words.format("two"))
     with (pytester.path / "conftest.py").open("a") as conftest:
         conftest.write(
             "\nfrom kdump.qualification.plugin import Qualification"
@@ -101,10 +104,19 @@ def test_every_cause_is_judged_first(run, pytester, selected, left):
             "\n    raise NotApplicable('; '.join(self._objections(target)))"
             "\nQualification.crash = crash\n"
         )
+    pytester.mkdir("elsewhere")
     run("--hosts=ssh://db1", "--crash=db1", "--verdicts-json=verdicts.json", *selected)
     text = (pytester.path / "verdicts.json").read_text()
     assert "--crash-anyway crashes it all the same" in text  # it cannot be reached
+    assert ("no cause was judged on it" in text) is any("rootdir" in option for option in selected)
     assert ("test_cause.py was not run on it, or not all of it" in text) is left
+
+
+@pytest.mark.hostility(37)
+def test_a_fixture_that_no_collection_shows_crashes_nobody(run, pytester):
+    (pytester.path / "tests/test_sly.py").write_text("def test_down(host, request):\n    request.getfixturevalue('crash_down')\n")
+    result = run("--hosts=ssh://db1,ssh://db2", "--crash=db2", "--crash-anyway", "-v", "tests/test_sly.py")
+    assert "--crash does not name it" in said(result)
 
 
 @pytest.mark.hostility(36)
