@@ -10,11 +10,16 @@ it cannot become a line of the script; a wrong one costs one attempt, not three 
 and third; and it stands in no argument.
 """
 
+import atexit
+import contextlib
+import functools
 import getpass
 import os
 import secrets
 import shlex
+import termios
 import threading
+from collections.abc import Iterator
 
 from kdump.connection.errors import ConnectionProblem, Kind, Phase, said
 from kdump.connection.execution import Executed
@@ -24,6 +29,8 @@ from kdump.connection.settings import current, forget_with_settings
 #: The command that takes a script on its stdin; the suite's own way to ask a host.
 SCRIPT = "/bin/sh -s"
 PASSWORD_VARIABLE = "KDUMP_SUDO_PASSWORD"  # noqa: S105  # a name
+
+_TERMINAL = "/dev/tty"
 
 _ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; fi; '
 #: Words of sudo's (1.9, and sudo-rs) refusals → what to do about them.
@@ -150,27 +157,47 @@ class Escort:
 
 
 def password_from_environment_or_terminal() -> Secret | None:
-    """``KDUMP_SUDO_PASSWORD``, else asked on the terminal; None when stdin is not one."""
+    """``KDUMP_SUDO_PASSWORD``, else asked on the terminal; None where there is none."""
     value = os.environ.get(PASSWORD_VARIABLE)
     if value:
         return Secret(value)
-    if not _interactive:
+    if not _interactive():
         return None
     try:
-        return Secret(getpass.getpass("sudo password for the hosts of this run: "))
+        with _terminal_as_it_was():
+            return Secret(getpass.getpass("\nsudo password for the hosts of this run: "))
     except (EOFError, KeyboardInterrupt, OSError):
         return None
 
 
-def _is_interactive() -> bool:
+@functools.cache
+def _interactive() -> bool:
+    """Whether somebody can be asked: there is a terminal, and we stand in its foreground.
+
+    stdin tells nothing: pytest has put /dev/null in its place when the suite is loaded. pytest-xdist's workers would ask one
+    by one.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return False
     try:
-        return os.isatty(0)
+        with open(_TERMINAL, "rb", buffering=0) as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False
 
 
-#: Noticed when the suite is loaded: later pytest may have put /dev/null in stdin's place.
-_interactive = _is_interactive()
+@contextlib.contextmanager
+def _terminal_as_it_was() -> Iterator[None]:
+    """A run that is interrupted while a thread asks would leave a terminal that does not show what is typed."""
+    with open(_TERMINAL, "rb", buffering=0) as terminal:
+        restore = functools.partial(termios.tcsetattr, terminal, termios.TCSANOW, termios.tcgetattr(terminal))
+        atexit.register(restore)
+        try:
+            yield
+        finally:
+            atexit.unregister(restore)
+
+
 _asking = threading.Lock()
 _asked: list[Secret | None] = []
 forget_with_settings(_asked.clear)
@@ -182,7 +209,7 @@ def _may_have_password() -> bool:
         return _asked[0] is not None
     if current().sudo_password is not None:
         return True
-    return _interactive or bool(os.environ.get(PASSWORD_VARIABLE))
+    return _interactive() or bool(os.environ.get(PASSWORD_VARIABLE))
 
 
 def _password() -> Secret | None:

@@ -15,7 +15,7 @@ from kdump.connection.settings import Settings
 def our_backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("SSH_AUTH_SOCK", "KDUMP_SUDO_PASSWORD", "KDUMP_SSH_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("kdump.connection.sudo._interactive", False)
+    monkeypatch.setattr("kdump.connection.sudo._interactive", lambda: False)
     connection.register()
     yield
     connection.settings.configure(Settings())

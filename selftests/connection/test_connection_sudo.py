@@ -1,8 +1,12 @@
 """Real sudo behind a real sshd: with and without a password, refused in every mood; and odd login shells."""
 
+import contextlib
 import getpass
+import os
+import pty
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -22,6 +26,8 @@ from selftests.hostility.strictness import slack
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/sudo").exists(), reason="needs sudo")
 
+ROOT = Path(__file__).parents[2]
+PROMPT = b"sudo password for the hosts of this run: "
 SCRIPT = b"id -un\necho to-stderr >&2\nexit 7\n"
 RIGHT, WRONG = bench.SUDO_PASSWORD, "wrong battery canary"
 
@@ -131,7 +137,8 @@ def test_password_is_asked_once_for_all_hosts(
     bench_client: Client, sshd: bench.Sshd, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("kdump.connection.sudo._interactive", True)
+    monkeypatch.setattr("kdump.connection.sudo._interactive", lambda: True)
+    monkeypatch.setattr("kdump.connection.sudo._terminal_as_it_was", contextlib.nullcontext)
     monkeypatch.setattr(getpass, "getpass", lambda prompt: asked.append(prompt) or RIGHT)
     for account in ("trusted", "asked", "asked"):
         assert isinstance(ask(bench_client.backend(f"{account}@127.0.0.1:{sshd.port}", sudo=True)), Executed)
@@ -182,18 +189,48 @@ def test_password_is_on_no_command_line(
     assert b"canary" not in listing
 
 
-def test_a_run_says_once_where_sudo_refused(bench_client: Client, sshd: bench.Sshd, tmp_path: Path) -> None:
+@pytest.fixture
+def audit(bench_client: Client, sshd: bench.Sshd, tmp_path: Path) -> list[str]:
+    """The command line of a run over three hosts of which two ask for a password."""
     hosts = [f"asked@127.0.0.1:{sshd.port}", f"asked@localhost:{sshd.port}", f"trusted@127.0.0.1:{sshd.port}"]
     config = bench_client.folder / "config"
     config.write_text("Host localhost\nHostName 127.0.0.1\nHost *\n" + config.read_text())
+    return [
+        *(sys.executable, "-m", "pytest", "-q", f"--hosts={','.join(hosts)}", "--sudo", f"--ssh-config={config}"),
+        *("-k", "reservation", f"--html={tmp_path}/report.html", "--no-history", f"--rootdir={ROOT}", f"{ROOT}/tests"),
+    ]
+
+
+def test_a_run_says_once_where_sudo_refused(audit: list[str]) -> None:
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", f"--hosts={','.join(hosts)}", "--sudo", f"--ssh-config={config}"),
-            *("-k", "reservation", f"--html={tmp_path}/report.html", "--no-history"),
-        ],
-        cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+        audit, cwd=ROOT, start_new_session=True, capture_output=True, text=True, check=False, timeout=60
     )  # fmt: skip
     told = [line for line in done.stdout.splitlines() if "sudo refused" in line]
     assert len(told) == 1, done.stdout
-    assert all(name in told[0] for name in hosts[:2]) and "trusted" not in told[0]
+    assert "asked@127.0.0.1" in told[0] and "asked@localhost" in told[0] and "trusted" not in told[0]
     assert "sudo: a password is required; set KDUMP_SUDO_PASSWORD" in told[0]
+
+
+@pytest.mark.parametrize("answer", [RIGHT.encode() + b"\n", b"\x03"], ids=["answered", "interrupted"])
+def test_a_run_on_a_terminal_asks_once_and_leaves_the_terminal_as_it_was(audit: list[str], answer: bytes) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            os.chdir(ROOT)
+            os.execv(audit[0], audit)
+        finally:
+            os._exit(127)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: nobody is there any more
+        while part := os.read(terminal, 65536):
+            before, shown = shown, shown + part
+            if PROMPT in shown and PROMPT not in before:
+                time.sleep(0.2)  # getpass asks before it listens
+                os.write(terminal, answer)
+    shows_what_is_typed = bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+    os.close(terminal)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert shown.count(PROMPT) == 1, shown.decode()
+    assert shows_what_is_typed
+    assert RIGHT.encode() not in shown and b"sudo refused" not in shown
+    assert (status == 2) is (answer == b"\x03"), shown.decode()
