@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Generic, NoReturn, TypeVar
@@ -242,6 +242,11 @@ class Knowledge:
     def __init__(self, transcript: Transcript, kernel: str = "") -> None:
         self.transcript, self.kernel = transcript, kernel
         self._known: dict[str, Maybe[Any]] = {}
+
+    @cached_property
+    def shown(self) -> Mapping[str, Reading]:
+        """The readings, as far as they are kept for reports."""
+        return self.transcript.shown()
 
     def get(self, name: str) -> Any:
         """The value of a fact. Raises :class:`NoValue` with the reason; :class:`KeyError` for an unknown name."""

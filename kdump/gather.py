@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
@@ -20,10 +22,11 @@ from .fact import NO_SUDO
 from .hosts import RecordingBackend, Target
 from .progress import REDRAW, Gathering, Waiting
 from .recording import BadRecording
-from .transcript import NotATranscript, Transcript
+from .transcript import SHOWN, NotATranscript, Transcript
 from .verdict import CouldNotDetermine
 
 COMMAND = "/bin/sh -s"
+MOST_KEPT = 64 << 20  # characters that hosts have said and that are still to be judged, before further hosts wait for that
 MOST_OFF = 300.0  # s between two clocks; a probe takes up to a minute, and tells when it began
 
 
@@ -64,6 +67,12 @@ class Gatherer:
         self._answered: SimpleQueue[Target] = SimpleQueue()
         self._under_way: dict[Target, float] = {}
         self._doing: dict[Target, tuple[str, float]] = {}  # what it was seen to do, and since when
+        self._kept: dict[Target, int] = {}  # characters
+        self._all_kept = 0
+        self._garbage = 0
+        self._lock = threading.Lock()
+        self._room = threading.Event()
+        self._room.set()
         self._started = time.monotonic()
         #: hosts whose clock differs from this machine's, and by how many seconds
         self.clocks: dict[str, float] = {}
@@ -95,6 +104,8 @@ class Gatherer:
         """A target that is done and was not told before. Without ``waiting`` it is not waited for: None when there is none."""
         while True:
             try:
+                if waiting and self._answered.empty():
+                    self._room.set()  # whatever is kept, nothing of it can be judged yet
                 return self._answered.get(timeout=REDRAW) if waiting else self._answered.get_nowait()
             except Empty:
                 if waiting is None:
@@ -110,6 +121,8 @@ class Gatherer:
         Raises :class:`CouldNotDetermine` with the one sentence that says why there is none.
         """
         asked = self._asked[target]
+        if not asked.done():
+            self._room.set()
         while not wait([asked], REDRAW).done:
             waiting(self.progress())
         try:
@@ -119,13 +132,40 @@ class Gatherer:
         except NotATranscript as problem:
             raise CouldNotDetermine(f"{target.name}: the probe answered nothing that can be read ({problem})") from problem
 
+    def forget(self, target: Target) -> None:
+        """Keep what a target said no longer: it may be megabytes."""
+        forgotten: Future[Transcript] = Future()
+        forgotten.set_exception(CouldNotDetermine(f"{target.name}: it was judged, and what it said was forgotten"))
+        self._asked[target] = forgotten
+        size = self._kept.get(target, 0)
+        self._count(target, 0)
+        if size > SHOWN:
+            # exceptions and the frames that raised them hold each other, and what the host said; nobody looks for such cycles
+            # before there are very many (kdump/run_loop.py)
+            self._garbage += size
+            if self._garbage > MOST_KEPT:
+                gc.collect()
+                self._garbage = 0
+
+    def _count(self, target: Target, characters: int) -> None:
+        with self._lock:
+            self._all_kept += characters - self._kept.pop(target, 0)
+            if characters:
+                self._kept[target] = characters
+            if self._all_kept > MOST_KEPT:
+                self._room.clear()
+            else:
+                self._room.set()
+
     def stop(self) -> None:
         """Ask nobody else; what is under way ends by its own deadline."""
         self._crew.stop()
+        self._room.set()
         for asked in self._asked.values():
             asked.cancel()
 
     def _ask(self, target: Target, asked: Future[Transcript]) -> None:
+        self._room.wait()
         if not asked.set_running_or_notify_cancel():
             return
         self._under_way[target] = time.monotonic()
@@ -133,6 +173,7 @@ class Gatherer:
             transcript = self._read(target)
             if self._record is not None:
                 recording.save(transcript, self._record, target.name)
+            self._count(target, transcript.size)
             asked.set_result(transcript)
         except BaseException as problem:  # whoever wants the transcript is told
             asked.set_exception(problem)

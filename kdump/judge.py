@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,12 +12,13 @@ from .cause import Cause
 from .fact import facts_behind
 from .hosts import Target
 from .report.model import Finding
-from .transcript import Reading, Transcript, sanitise
+from .transcript import Reading, clip, sanitise
 from .verdict import NoValue, OnlyACrashTells, Verdict
 from .waivers import Waivers
 
 #: what a passing test saw, in words, and what it rests on besides its facts: set by fixtures of more than one fact
 SEEN: pytest.StashKey[str] = pytest.StashKey()
+MOST_SEEN = 8000  # characters: a complaint of a program of the host may be a line of megabytes
 EVIDENCE: pytest.StashKey[tuple[Reading, ...]] = pytest.StashKey()
 
 
@@ -26,16 +28,17 @@ def attach_finding(
     item: pytest.Item,
     cause: Cause | None,
     target: Target,
-    transcript: Transcript | None,
+    readings: Mapping[str, Reading],
     waivers: Waivers,
 ) -> Finding:
     """Put the finding on the report, as ``report.finding``, and the words of the suite in place of a traceback.
 
     A failed ``assert`` is a present cause. Any other exception, wherever it was raised, means that the verdict is
     unknown: such a report is pytest's ERROR, whose reports are told apart from failures by ``when``. A waived cause is
-    pytest's XFAIL.
+    pytest's XFAIL. ``readings``: what may be kept as evidence, by command.
     """
     verdict, seen = _judgement(report, call, sanitise(item.stash.get(SEEN, "")))
+    seen = clip(seen, MOST_SEEN)
     if verdict is Verdict.UNDETERMINED:
         report.outcome, report.when = "failed", "setup"
     explained = call.excinfo is not None and isinstance(call.excinfo.value, NoValue)
@@ -48,7 +51,7 @@ def attach_finding(
         check=_words(item),
         verdict=verdict,
         seen=seen,
-        evidence=_evidence(item, transcript, target.kernel) + item.stash.get(EVIDENCE, ()),
+        evidence=_evidence(item, readings, target.kernel) + item.stash.get(EVIDENCE, ()),
         duration=call.duration,
         crash_tells=call.excinfo is not None and isinstance(call.excinfo.value, OnlyACrashTells),
     )
@@ -82,11 +85,9 @@ def _words(item: pytest.Item) -> str:
     return " ".join([name.removeprefix("test_").replace("_", " "), *(f"({other})" for other in others)])
 
 
-def _evidence(item: pytest.Item, transcript: Transcript | None, kernel: str) -> tuple[Reading, ...]:
-    if transcript is None:
-        return ()
+def _evidence(item: pytest.Item, readings: Mapping[str, Reading], kernel: str) -> tuple[Reading, ...]:
     commands = _commands_behind(tuple(getattr(item, "fixturenames", ())), kernel)
-    return tuple(transcript.readings[command] for command in commands if command in transcript.readings)
+    return tuple(readings[command] for command in commands if command in readings)
 
 
 @lru_cache(1024)  # the same for all hosts

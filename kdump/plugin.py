@@ -123,6 +123,7 @@ class Audit:
         self._waivers = waivers.Waivers()
         self._progress: Progress | None = None
         self._left: Counter[Target] = Counter()  # tests that are still to be judged
+        self._judged_of: Counter[Target] = Counter()  # targets of a host that are still to be judged
         self._found: dict[Target, list[Finding]] = {}
         self._expected: Counter[str] = Counter()  # tests per host of the run
 
@@ -209,6 +210,7 @@ class Audit:
         self._progress = self._new_progress()
         self._run.hosts = {target.name: HostState(target.name, groups=target.groups) for target in asked}
         self._left = Counter(target for item in session.items if (target := target_of(item)))
+        self._judged_of = Counter(host for target in asked if (host := self.host_of(target)))
         self._expected = Counter({target.name: number for target, number in self._left.items()})
         if not hasattr(self._config, "workerinput"):  # a worker of pytest-xdist asks only the hosts that it is given
             self._gatherer.start(self._kernels.hosts(asked))
@@ -256,8 +258,13 @@ class Audit:
         return room
 
     def forget(self, target: Target) -> None:
-        """A target's tests are done: its facts are not needed any more."""
+        """A target's tests are done: its facts are not needed any more, nor what its host said once that is true of all of it."""
         self._knowledge.pop(target, None)
+        host = self.host_of(target)
+        if host is not None and self._gatherer is not None:
+            self._judged_of[host] -= 1
+            if not self._judged_of[host]:
+                self._gatherer.forget(host)
 
     def host_of(self, target: Target) -> Target | None:
         """The host that must have answered before a target can be judged; None where none is asked."""
@@ -315,8 +322,8 @@ class Audit:
         target = target_of(item)
         if target is not None and (call.when == "call" or (call.when == "setup" and not made.passed)):
             known = self._knowledge.get(target)
-            transcript = known.transcript if known else None
-            found = attach_finding(made, call, item, self.cause(item), target, transcript, self._waivers)
+            readings = known.shown if known else {}
+            found = attach_finding(made, call, item, self.cause(item), target, readings, self._waivers)
             self._run.findings.append(found)
             self._found.setdefault(target, []).append(found)
             self._left[target] -= 1
@@ -324,6 +331,8 @@ class Audit:
                 state = self._run.hosts[target.name]
                 made.host_state = state  # type: ignore[attr-defined]  # goes to the controller of pytest-xdist
                 self._config.hook.pytest_kdump_host_finished(host=state, findings=self._found.pop(target), knowledge=known)
+                if hasattr(self._config, "workerinput"):  # whose tests pytest-xdist hands out, not the run's loop
+                    self.forget(target)
         return made
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

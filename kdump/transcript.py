@@ -25,6 +25,8 @@ from weakref import WeakValueDictionary
 
 HEADER = "# kdump transcript 1"
 END = "# end"
+SHOWN = 256 * 1024  # characters of a host's readings that are kept for reports, about; a usual one says 40,000
+_LEAST_SHOWN = 2000  # of a reading
 
 # C0 (but not TAB), DEL, C1 and the bidirectional controls: what a target prints must not drive a terminal,
 # nor reorder what a reader sees (https://trojansource.codes).
@@ -92,6 +94,24 @@ class Reading:
         lines += [f"! {line}" for line in self.errors.split("\n")] if self.errors else []
         return "\n".join([*lines, f"[{self.status}]"])
 
+    def clipped(self, most: int) -> Reading:
+        """Itself, or what is left of it when its output and its errors are cut to about ``most`` characters each."""
+        if len(self.text) <= most and len(self.errors) <= most:
+            return self
+        return Reading(self.command, clip(self.text, most), clip(self.errors, most), self.status)
+
+
+def clip(text: str, most: int) -> str:
+    """The text, or the beginning and the end of one that is longer than ``most`` characters.
+
+    >>> clip("a" * 9, 10), clip("a" * 60 + "b" * 40, 10)
+    ('aaaaaaaaa', 'aaaaaa\\n… 90 characters are left out …\\nbbbb')
+    """
+    if len(text) <= most:
+        return text
+    head = most * 6 // 10
+    return f"{text[:head]}\n… {len(text) - most} characters are left out …\n{text[head - most :]}"
+
 
 # Most of what a fleet's hosts say is said by many of them; what is the same is kept once.
 _known: WeakValueDictionary[tuple[str, str, str, int], Reading] = WeakValueDictionary()
@@ -155,6 +175,18 @@ class Transcript:
                 key, _, value = line[2:].partition(": ")
                 remarks[key] = value
         return cls(readings, False, remarks)
+
+    @property
+    def size(self) -> int:
+        """Characters of output and errors."""
+        return sum(len(one.text) + len(one.errors) for one in self.readings.values())
+
+    def shown(self) -> Mapping[str, Reading]:
+        """The readings as evidence that is kept as long as the run lasts: whole, but for hosts that say very much."""
+        if self.size <= SHOWN:
+            return self.readings
+        most = max(SHOWN // len(self.readings), _LEAST_SHOWN)
+        return {command: reading.clipped(most) for command, reading in self.readings.items()}
 
     def render(self) -> str:
         return "\n".join(self._lines()) + "\n"

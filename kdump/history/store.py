@@ -298,7 +298,7 @@ class Store:
         for name, state, findings, packed, dumps in hosts:
             try:
                 transcript = Transcript.parse(_unpack(packed)) if packed else None
-                readings = transcript.readings if transcript else {}
+                readings = transcript.shown() if transcript else {}
                 found = [wire.from_data(one, causes, readings) for one in json.loads(_unpack(findings))]
                 listed = json.loads(dumps)
                 seen = listed and [SeenDump(**one) for one in listed]
