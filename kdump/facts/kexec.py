@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +10,7 @@ from enum import Enum
 from ..fact import Maybe, derived, fact
 from ..flavour import KDUMP_TOOLS, KDUMPCTL, Flavour
 from ..parsers.shell_settings import ShellSettings
+from ..parsers.shell_words import shell_words
 from ..parsers.sysctl import Setting
 from ..verdict import CouldNotDetermine, NotApplicable
 
@@ -119,7 +119,7 @@ suse_load_script = fact("suse_load_script", "grep -e KEXEC_CALL /usr/lib/kdump/l
 def asked_for(arguments: str) -> KexecCall | None:
     """What the words of a kexec call ask for; kexec takes the last one."""
     try:
-        words = shlex.split(arguments)
+        words = shell_words(arguments)
     except ValueError:
         words = arguments.split()
     calls = [_OPTIONS[word] for word in words if word in _OPTIONS]

@@ -9,13 +9,13 @@ systemd-boot's loader.conf(5).
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
 from ..verdict import CouldNotDetermine, NotApplicable
+from .shell_words import shell_words
 
 _QUOTES = re.compile(r"""['"\\]""")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -248,7 +248,7 @@ def _words(line: str) -> list[str]:
     if not _QUOTES.search(line):
         return line.split()
     try:
-        return shlex.split(line)
+        return shell_words(line)
     except ValueError:
         return line.split()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Collection
 
 from ..facts.kernel import CommandLine
 from .shell_settings import ShellSettings
+from .shell_words import shell_words
 
 #: kdump-config 1.8.1: what is taken out of /proc/cmdline, and the default of KDUMP_CMDLINE_APPEND
 _TOOLS_REMOVES = ("crashkernel", "hugepages", "hugepagesz", "abm")
@@ -66,7 +66,7 @@ def loaded_by_kexec(command: str) -> CommandLine:
 
     Raises :class:`ValueError` when the command carries none.
     """
-    words = shlex.split(command)
+    words = shell_words(command)
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, equals, value = word.partition("=")
         if name in ("--command-line", "--append"):

@@ -7,6 +7,7 @@ in its command line, ends an argument at a space only, and takes the last one wi
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def outcome(cmdline: str, ram: int, dialect: Dialect = DIALECTS[0]) -> Outcome:
 
 def arguments(cmdline: str) -> list[str]:
     """Every ``crashkernel=…`` in the command line, as the kernel cuts them out."""
-    starts = [i for i in range(len(cmdline)) if cmdline.startswith(KEY, i)]
+    starts = [found.start() for found in re.finditer(KEY, cmdline)]
     return [cmdline[start:].rstrip("\n").partition(" ")[0] for start in starts]
 
 

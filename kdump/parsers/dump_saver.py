@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
+
+from .shell_words import shell_words
 
 #: bits of makedumpfile's dump level: what is left out (makedumpfile(8), -d)
 CACHE, PRIVATE_CACHE, USER_DATA, FREE = 2, 4, 8, 16
@@ -43,7 +44,7 @@ def saver(command: str, filtered_by: str = "") -> DumpSaver:
 
     Raises :class:`ValueError` where it is no command line, or the level no number.
     """
-    words = shlex.split(command)
+    words = shell_words(command)
     if not words:
         raise ValueError("no program is named")
     program = words[0].rpartition("/")[2]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+
+from .shell_words import shell_words
 
 #: kdump.conf's keywords that name a file system on a block device (rhkdump/kdump-utils@63f248c, kdumpctl check_config)
 _FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix", "f2fs")
@@ -86,7 +87,7 @@ def mounts_asked_for(arguments: str) -> list[tuple[str, str, str]]:
     [('/dev/disk/by-uuid/ab', '/kdumproot', 'ext4')]
     """
     try:
-        words = shlex.split(arguments)
+        words = shell_words(arguments)
     except ValueError:
         return []
     given = [word.partition("=")[2] for word in words if word.startswith("--mount=")]

@@ -131,9 +131,13 @@ def sightings(lines: Iterable[str]) -> tuple[Sighting, ...]:
     >>> seen.signature.cause
     'crashkernel-not-reserved'
     """
+    # a pattern that is found in a line is found in all of them together: few are, and only these are looked for line by line
+    lines = list(lines)
+    text = "\n".join(lines)
+    there = [signature for signature in SIGNATURES if re.search(signature.pattern, text)]
     seen: dict[Signature, Sighting] = {}
     for line in lines:
-        for signature in SIGNATURES:
+        for signature in there:
             if signature not in seen and re.search(signature.pattern, line):
                 seen[signature] = Sighting(signature, line)
     return tuple(seen.values())
