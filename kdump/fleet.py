@@ -22,6 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
+from .answer import put
 from .history.plugin import DEFAULT
 from .history.store import BadHistory, Store, StoredRun
 from .report import fleet_page, json_report
@@ -31,6 +32,7 @@ from .report.model import ExitStatus, Run
 from .report.terminal import hosts as host_lines
 from .report.terminal import waivers as waiver_lines
 from .shard import OF_ALL, Shard
+from .transcript import sanitise
 from .waivers import joined
 
 ONE_NIGHT = timedelta(hours=12)  # between the starts of shards of one run
@@ -49,7 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class CannotWriteError(Exception):
-    """A report's file; ``str()`` is one sentence."""
+    """A report's file, or the answer itself; ``str()`` is one sentence."""
+
+
+def _say(line: str) -> None:
+    """Shards come from other controllers, waivers from whoever may write their file."""
+    if problem := put(sanitise(line)):
+        raise CannotWriteError(f"the answer cannot be written: {problem}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -93,7 +101,7 @@ def _list(options: argparse.Namespace) -> int:
         for run in store.runs():
             what = "complete" if run.complete else "under way" if run.is_running else _missing(store, run)
             when = f"{run.info.started:%Y-%m-%d %H:%M:%S}"
-            print(f"{run.id:>5}  {when}  {len(run.expected):>6} hosts  {what}  {run.info.command_line}")
+            _say(f"{run.id:>5}  {when}  {len(run.expected):>6} hosts  {what}  {run.info.command_line}")
     return ExitStatus.HEALTHY
 
 
@@ -125,12 +133,12 @@ def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
     if options.json:
         _replace(options.json, json.dumps(json_report.as_data(run, status), indent=1, ensure_ascii=False) + "\n")
     for line, _ in (*host_lines(run.reports(), everyone=False), *waiver_lines(run.waivers)):
-        print(line)
+        _say(line)
     for line in run.changes.lines() if run.changes else ():
-        print(line)
+        _say(line)
     if notice:
-        print(notice)
-    print(f"Written: {page}")
+        _say(notice)
+    _say(f"Written: {page}")
     return status
 
 
@@ -155,6 +163,8 @@ def _merge(options: argparse.Namespace) -> int:
     try:
         runs = [(path, store, store.run()) for path, store in shards]
         _check([(path, run) for path, _, run in runs])
+        if options.history.exists() and any(options.history.samefile(path) for path in options.shards):
+            raise BadHistory(f"{options.history} is a shard itself: name another file with --history=FILE for the whole")
         with closing(Store(options.history)) as target:
             first = runs[0][2]
             started = min(run.info.started for _, _, run in runs)
@@ -165,7 +175,7 @@ def _merge(options: argparse.Namespace) -> int:
                 store.copy_into(target, run.id, merged)
             for path, _, run in runs:
                 if run.exit_status not in (None, ExitStatus.HEALTHY, ExitStatus.PRESENT, ExitStatus.INCOMPLETE):
-                    print(f"{path}: shard {run.shard} ended with status {run.exit_status}")
+                    _say(f"{path}: shard {run.shard} ended with status {run.exit_status}")
             duration = max((run.info.started - started).total_seconds() + run.info.duration for _, _, run in runs)
             found = target.load(target.run(merged))
             reviews = joined([run.waivers for _, _, run in runs])

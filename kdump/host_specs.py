@@ -15,6 +15,7 @@ from .connection.errors import printable
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,252}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,252}")
 _DOTTED = re.compile(r"[0-9.]+")
+_MOST_BYTES = 64 << 20  # of a file of hosts
 _SHOWN = 255  # characters of an entry that is refused
 _BY_ADDRESS = ("", "ssh", "paramiko", "safe-ssh")
 # What testinfra 10.2.2 takes from a URL (testinfra/backend/__init__.py, parse_hostspec); it drops everything else unsaid.
@@ -67,11 +68,15 @@ def _from_file(folder: Path, name: str) -> Iterator[Spec]:
     if not name:
         raise BadHosts("--hosts: @ without the name of a file: write @FILE")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:  # which may be a pipe, or endless
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise BadHosts(f"--hosts=@{name}: larger than {_MOST_BYTES >> 20} MiB: this is no list of hosts")
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise BadHosts(f"--hosts=@{name}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = data[: error.start].count(b"\n") + 1
         raise BadHosts(f"--hosts: {name}:{line}: is not UTF-8 text: a host a line is expected") from error
     lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1)]
     found = [Spec(line, f"--hosts: {name}:{number}") for number, line in lines if line]

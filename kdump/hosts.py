@@ -17,6 +17,7 @@ from testinfra.utils.ansible_runner import itergroup
 
 from . import inventory
 from .host_specs import BadHosts, Spec, check, specs, split_query
+from .transcript import sanitise
 
 __all__ = ["DEFAULT_HOSTS", "BadHosts", "RecordingBackend", "Spec", "Target", "host_name", "specs", "target_of", "targets"]
 
@@ -146,7 +147,7 @@ def _groups(backend: BaseBackend, memberships: dict[int, dict[str, list[str]]]) 
         members = memberships[id(runner)] = {}
         for group in sorted(set(runner.inventory) - {"all", "ungrouped", "_meta"}):
             for host in set(itergroup(runner.inventory, group)):
-                members.setdefault(host, []).append(group)
+                members.setdefault(host, []).append(sanitise(group))  # Ansible takes any name
     return tuple(memberships[id(runner)].get(backend.host, ()))
 
 

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import io
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from kdump.answer import put
 from kdump.bytesource import ByteSource, LocalFile, Memory
 from kdump.parsers import elf_core, flattened, kdump_compressed, vmlinux
 from kdump.parsers.compressed import compression_of, cut_short, front
@@ -198,8 +197,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vmlinux", metavar="PATH", help="a vmlinux (plain, .gz, .xz, .zst) or .debug file to match")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
     options = parser.parse_args(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
 
     dumps = {path: _judge_file(path) for path in options.files}
     image: Vmlinux | None = None
@@ -224,12 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         of_all = [f"together     {whole.state}: {whole.reason}" for whole in dict.fromkeys(together.values())]
         answer = "\n\n".join([*(_as_text(*one) for one in reports), *of_all])
-    try:
-        print(answer, flush=True)
-    except OSError as error:
-        print(f"kdump.vmcore: the answer could not be written: {error.strerror}", file=sys.stderr)
-        # what is still buffered would fail once more when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if problem := put(answer):
+        print(f"kdump.vmcore: the answer could not be written: {problem}", file=sys.stderr)
         return 2
     return _status([together.get(path, dump.complete) for path, dump in dumps.items()], [one[2] for one in reports])
 

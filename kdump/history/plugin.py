@@ -95,7 +95,7 @@ class History:
             raise BadHistory(f"--resume: run {last.id} is still under way (process {last.process.split()[1]}): wait for its end")
         if last.info.suite_version != self._run.info.suite_version:
             raise BadHistory(f"--resume: run {last.id} was begun by suite {last.info.suite_version}: begin anew without --resume")
-        store.take_up(last.id)
+        store.take_up(last)
         self._id = last.id
         self._waive_anew(store, last.id)
         kept = store.load(last)

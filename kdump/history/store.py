@@ -176,11 +176,13 @@ class Store:
             )
             return int(made.lastrowid or 0)
 
-    def take_up(self, run: int) -> None:
-        """This process goes on with an unfinished run."""
+    def take_up(self, run: StoredRun) -> None:
+        """This process goes on with an unfinished run. Raises :class:`BadHistory` where another was quicker."""
         with self.transaction() as connection:
-            process = _this_process()
-            connection.execute("UPDATE run SET process = ?, exit_status = NULL WHERE id = ?", (process, run))
+            values = _this_process(), run.id, run.process
+            taken = connection.execute("UPDATE run SET process = ?, exit_status = NULL WHERE id = ? AND process = ?", values)
+            if not taken.rowcount:
+                raise BadHistory(f"run {run.id} of {self.path} was resumed a moment ago by somebody else: wait for its end")
 
     def expect(self, run: int, hosts: Sequence[str], tests: Sequence[str]) -> None:
         """What the run is to judge."""

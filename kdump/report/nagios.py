@@ -9,7 +9,6 @@ which calls a run that collected nothing OK.
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Generator
 from enum import IntEnum
 from typing import NoReturn
@@ -17,6 +16,7 @@ from typing import NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from ..answer import put
 from ..transcript import sanitise
 from .model import Answer, ExitStatus, Run, State
 
@@ -85,9 +85,8 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
 
 def _say(status: Status, lines: list[str]) -> int:
     first, *others = [sanitise(line) for line in lines]
-    sys.stdout.write("\n".join([f"KDUMP {status.name} - {first}", *others]) + "\n")
-    sys.stdout.flush()
-    return int(status)
+    unheard = put("\n".join([f"KDUMP {status.name} - {first}", *others]))
+    return int(Status.UNKNOWN if unheard else status)
 
 
 def answer(run: Run, exit_status: int) -> tuple[Status, list[str]]:

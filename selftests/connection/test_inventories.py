@@ -155,6 +155,14 @@ def test_host_variables_are_honoured(bench_client: Client, sshd: bench.Sshd, ask
     assert said == {"db1": b"trusted\n", "db2": b"root\n"}
 
 
+@pytest.mark.hostility(20)
+def test_names_of_groups_are_shown_safely() -> None:
+    """Ansible takes any; host names are checked, and groups stand in pages, too."""
+    group = '"a\\e[2J\\u202e<b>": {hosts: {db1: {}}}'
+    (found,) = targets([Spec("ansible://all")], ansible_inventory=write("fleet.yml", f"all: {{children: {{{group}}}}}\n"))
+    assert found.groups == ("a\\x1b[2J\\u202e<b>",)
+
+
 @pytest.mark.parametrize(("pattern", "asked"), [("all", 1), ("db*", 2)])
 def test_an_inventory_is_read_once_and_the_waiting_is_told(pattern: str, asked: int) -> None:
     """By ansible-inventory, and at the same time by ansible, which alone knows what a pattern matches."""

@@ -308,6 +308,32 @@ def test_a_resumed_run_waives_what_its_own_file_waives(fleet):
     assert fleet("report", module="kdump.fleet")[0] == 1
 
 
+@pytest.mark.hostility(34)
+def test_a_shard_is_not_written_into(fleet):
+    for shard in (1, 2):
+        fleet(f"--shard={shard}/2", f"--history=shard{shard}.sqlite")
+    status, text = fleet("merge", "shard1.sqlite", "shard2.sqlite", "--history=./shard1.sqlite", module="kdump.fleet")
+    assert (status, "is a shard itself" in text) == (4, True)
+    assert len(Store(fleet.path / "shard1.sqlite").runs()) == 1
+
+
+@pytest.mark.hostility(32)
+@pytest.mark.parametrize(
+    ("command", "full", "shown"),
+    [(["kdump.fleet", "report"], 3, 1), (["pytest", "--nagios", "--hosts=recording://h5.transcript", "--no-history"], 3, 3)],
+)
+def test_an_answer_that_cannot_be_written_is_no_verdict(fleet, command, full, shown):
+    """Python ends with status 1 by itself, which means that something is present, or a warning."""
+    fleet()
+    with open("/dev/full", "w") as disk:
+        done = subprocess.run([sys.executable, "-m", *command], cwd=fleet.path, stdout=disk, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (full, False)
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", *command], cwd=fleet.path, capture_output=True, text=True, env=plain)
+    assert (done.returncode, "Traceback" in done.stderr) == (shown, False)
+    assert "permission denied" in done.stdout
+
+
 @pytest.mark.hostility(40)
 def test_workers_share_the_hosts_and_ask_each_once(fleet):
     status, text = fleet("-n2", "-v")

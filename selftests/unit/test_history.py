@@ -60,7 +60,7 @@ def test_a_run_of_another_process_is_under_way_until_that_ends(store, monkeypatc
     run = store.begin(INFO, "selection")
     assert not store.run(run).is_running  # it is this process
     monkeypatch.setattr(history.os, "getpid", lambda: 1)
-    store.take_up(run)
+    store.take_up(store.run(run))
     monkeypatch.undo()
     assert store.run(run).is_running
     monkeypatch.setattr(history, "_beginning", lambda pid: "0")
@@ -72,7 +72,7 @@ def test_a_process_that_nobody_collects_is_not_under_way(store, monkeypatch):
     run = store.begin(INFO, "selection")
     killed = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
     monkeypatch.setattr(history.os, "getpid", lambda: killed)
-    store.take_up(run)
+    store.take_up(store.run(run))
     monkeypatch.undo()
     assert store.run(run).is_running
     os.kill(killed, signal.SIGKILL)
@@ -81,6 +81,14 @@ def test_a_process_that_nobody_collects_is_not_under_way(store, monkeypatch):
         assert not store.run(run).is_running
     finally:
         os.waitpid(killed, 0)
+
+
+def test_two_cannot_take_up_the_same_run(store):
+    stored = store.run(store.begin(INFO, "selection"))
+    other = Store(store.path)
+    other._connection.execute("UPDATE run SET process = 'another'")
+    with pytest.raises(BadHistory, match="resumed a moment ago by somebody else"):
+        store.take_up(stored)
 
 
 def test_retention(store):
@@ -94,7 +102,7 @@ def test_the_last_complete_run_is_never_forgotten_nor_one_under_way(store, monke
     complete = add(store)
     running = store.begin(INFO, "selection")
     monkeypatch.setattr(history.os, "getpid", lambda: 1)
-    store.take_up(running)
+    store.take_up(store.run(running))
     monkeypatch.undo()
     for _ in range(3):
         add(store, expected=["db1", "db2"])

@@ -67,3 +67,10 @@ def test_a_file_with_a_byte_order_mark_and_carriage_returns(tmp_path):
         ("a", "--hosts: fleet:1"),
         ("b", "--hosts: fleet:2"),
     ]
+
+
+@pytest.mark.hostility(22)
+def test_an_endless_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("kdump.host_specs._MOST_BYTES", 1 << 20)
+    with pytest.raises(BadHosts, match="larger than 1 MiB: this is no list of hosts"):
+        specs("@/dev/zero", tmp_path)
