@@ -131,7 +131,8 @@ def _suite(machine: Machine, case: Case, folder: Path, options: list[str], mark:
     name = machine.image.recipe.name
     state = folder / "state"
     command = [sys.executable, "-m", "pytest", "tests/qualification", f"--hosts={name}", f"--ssh-config={machine.ssh_config}"]
-    command += [f"--crash={name}", f"--html={folder / 'report.html'}", f"--junitxml={folder / 'junit.xml'}", _PATIENT, *options]
+    command += [f"--crash={name}", f"--html={folder / 'report.html'}", f"--junitxml={folder / 'junit.xml'}"]
+    command += ["--no-history", _PATIENT, *options]
     with tempfile.TemporaryFile() as output:
         suite = subprocess.Popen(
             command,

@@ -59,7 +59,7 @@ def audit(machine: Machine, folder: Path, *options: str) -> Audit:
     junit = folder / "junit.xml"
     command = [sys.executable, "-m", "pytest", f"--hosts={machine.image.recipe.name}", f"--ssh-config={machine.ssh_config}"]
     done = subprocess.run(
-        [*command, f"--junitxml={junit}", f"--html={folder / 'report.html'}", *options],
+        [*command, "--no-history", f"--junitxml={junit}", f"--html={folder / 'report.html'}", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,
