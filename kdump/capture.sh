@@ -117,9 +117,18 @@ capture_image_path() {
         set -- "$expected" "/var/lib/kdump/initramfs-${release}kdump.img" /boot/*/"$release"/initrdkdump \
             /boot/ostree/*/"initramfs-${release}kdump.img" "/boot/initrd-${release}kdump.img"
     elif [ -e /usr/sbin/kdump-config ]; then
+        kernel=$(setting KDUMP_KERNEL /etc/default/kdump-tools) || return
         expected=$(setting KDUMP_INITRD /etc/default/kdump-tools) || return
-        expected=${expected:-/var/lib/kdump/initrd.img}
-        [ -e "$expected" ] || expected=/var/lib/kdump/initrd.img-$release
+        # without KDUMP_KERNEL it takes what the kernel itself boots with, whatever KDUMP_INITRD says; with it, and without
+        # KDUMP_INITRD, none (Debian kdump-tools 1.8.1: kdump-config, locate_kdump_kernel)
+        if [ -z "$kernel" ] && [ -e /etc/default/kdump-tools ]; then
+            expected=/boot/initrd.img-$release
+        elif [ -z "$expected" ] && [ -e /etc/default/kdump-tools ]; then
+            echo "KDUMP_INITRD is empty in /etc/default/kdump-tools: the capture kernel gets no initramfs" >&2
+            return 65
+        else
+            [ -e "$expected" ] || expected=/var/lib/kdump/initrd.img-$release
+        fi
         set -- "$expected"
     elif [ -e /usr/sbin/kdumptool ] || [ -e /usr/lib/kdump/load.sh ]; then
         expected=/var/lib/kdump/initrd

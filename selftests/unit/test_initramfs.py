@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -41,6 +42,25 @@ def cpio(files: dict[str, bytes], block: int = 512) -> bytes:
 def listed(image: Path, function: str = "capture_image_listing") -> subprocess.CompletedProcess[str]:
     shell = f"{library()}\ncapture_image_path() {{ echo '{image}'; }}\ndracut() {{ :; }}\n{function}"
     return subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ("KDUMP_KERNEL=/var/lib/kdump/vmlinuz\nKDUMP_INITRD=VAR/initrd.img\n", "VAR/initrd.img"),
+        ("KDUMP_INITRD=VAR/initrd.img\n#KDUMP_KERNEL=/var/lib/kdump/vmlinuz\n", "/boot/initrd.img-RELEASE"),
+        ("KDUMP_KERNEL=/boot/vmlinuz-RELEASE\n", ""),  # it is loaded without one
+    ],
+)
+def test_the_image_that_kdump_config_would_load(tmp_path: Path, settings: str, place: str) -> None:
+    release = platform.release()
+    (tmp_path / "kdump-tools").write_text(settings.replace("VAR", str(tmp_path)).replace("RELEASE", release))
+    (tmp_path / "initrd.img").touch()
+    shell = library().replace("/etc/default/kdump-tools", str(tmp_path / "kdump-tools"))
+    shell = shell.replace("/usr/sbin/kdump-config", str(tmp_path)).replace("/usr/bin/kdumpctl", "/nowhere")
+    done = subprocess.run(["sh", "-c", f"{shell}\ncapture_image_path"], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.strip() == place.replace("VAR", str(tmp_path)).replace("RELEASE", release)
+    assert (done.returncode == 65 and "gets no initramfs" in done.stderr) is (not place)
 
 
 MICROCODE = cpio({"kernel/x86/microcode/GenuineIntel.bin": b"\1" * 3001})
