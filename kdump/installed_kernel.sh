@@ -16,7 +16,7 @@ boot_can_be_seen() {
 
 # is_build_tree: whether $kernel_root is the folder that a kernel was, or will be, built in.
 is_build_tree() {
-    [ -n "$kernel_root" ] && [ -e "$kernel_root/.config" ]
+    [ -n "$kernel_root" ] && [ -f "$kernel_root/.config" ]
 }
 
 # kernel_releases: the releases of all kernels of which there is a trace.
@@ -44,6 +44,24 @@ kernel_presence() {
     kernel_releases
 }
 
+# kernel_part PATH: fails, and says why, where nobody should read it as a part of the kernel: a pipe, which never ends, or a
+# link of $kernel_root that leads to a kernel of this machine.
+kernel_part() {
+    if [ ! -f "$1" ] && [ ! -d "$1" ]; then
+        echo "$1 is neither a file nor a folder" >&2
+        return 65
+    fi
+    [ -n "$kernel_root" ] || return 0
+    inside=$(readlink -f "$kernel_root") && leads=$(readlink -f "$1") || return
+    case $leads in
+    "${inside%/}"/*) ;;
+    /boot/* | /lib/modules/* | /usr/lib/modules/*)
+        echo "$1 leads to $leads of this machine" >&2
+        return 65
+        ;;
+    esac
+}
+
 # kernel_place KIND RELEASE: where that part of the kernel lies; nothing where there is none.
 kernel_place() {
     kind=$1
@@ -59,6 +77,7 @@ kernel_place() {
     esac
     for place; do
         if [ -e "$kernel_root$place" ]; then
+            kernel_part "$kernel_root$place" || return
             echo "$kernel_root$place"
             return
         fi
@@ -72,6 +91,7 @@ kernel_place() {
     esac
     for place; do
         if [ -e "$kernel_root$place" ]; then
+            kernel_part "$kernel_root$place" || return
             echo "$kernel_root$place"
             return
         fi
@@ -83,7 +103,7 @@ kernel_files() {
     boot_can_be_seen || return
     if is_build_tree; then echo "build tree"; elif [ -n "$kernel_root" ]; then echo "package"; else echo "installed"; fi
     for part in config image modules index built-in; do
-        place=$(kernel_place "$part" "$1")
+        place=$(kernel_place "$part" "$1") || return
         [ -z "$place" ] || stat -L -c "$part %s %n" "$place" || return
     done
 }
@@ -91,7 +111,7 @@ kernel_files() {
 # kernel_options RELEASE REGEX: the configuration's file, how many options it sets, and those that are CONFIG_(REGEX).
 kernel_options() {
     boot_can_be_seen || return
-    file=$(kernel_place config "$1")
+    file=$(kernel_place config "$1") || return
     filter="/^CONFIG_/ { all++ } /^CONFIG_($2)=/ { print } END { print \"options \" all + 0 }"
     if [ -z "$file" ] && [ -z "$kernel_root" ] && [ "$1" = "$(uname -r)" ] && [ -e /proc/config.gz ]; then
         echo "file /proc/config.gz"
@@ -113,8 +133,8 @@ kernel_modules() {
     fi
     release=$1
     shift
-    folder=$(kernel_place modules "$release")
-    built_in=$(kernel_place built-in "$release")
+    folder=$(kernel_place modules "$release") || return
+    built_in=$(kernel_place built-in "$release") || return
     for module; do
         if [ -n "$built_in" ] && grep -q "/$module\\.ko" "$built_in"; then
             answer="ok builtin $module"
@@ -141,9 +161,9 @@ kernel_modules() {
 
 # kernel_module_names RELEASE: the names of all its modules, built in or not; "unbuilt" where none was built yet.
 kernel_module_names() {
-    folder=$(kernel_place modules "$1")
-    built_in=$(kernel_place built-in "$1")
-    index=$(kernel_place index "$1")
+    folder=$(kernel_place modules "$1") || return
+    built_in=$(kernel_place built-in "$1") || return
+    index=$(kernel_place index "$1") || return
     if [ -z "$kernel_root" ] && [ -z "$index" ]; then
         cat "/lib/modules/$1/modules.dep"
         return
@@ -211,7 +231,7 @@ kernel_initramfs_listing() {
 # kernel_image RELEASE: the bytes of the image that say what it is, see vmcore_evidence.
 kernel_image() {
     boot_can_be_seen || return
-    ev_file=$(kernel_place image "$1")
+    ev_file=$(kernel_place image "$1") || return
     [ -n "$ev_file" ] || { cat "$kernel_root/boot/vmlinuz-$1" && return; } || return
     ev_begin || return
     ev_put 0 640
@@ -250,7 +270,7 @@ unpacked_image() {
 # is there. An x86 image names itself in its header, and its sections have one size always: it is not unpacked for this.
 kernel_image_strings() {
     boot_can_be_seen || return
-    ev_file=$(kernel_place image "$1")
+    ev_file=$(kernel_place image "$1") || return
     [ -n "$ev_file" ] || { cat "$kernel_root/boot/vmlinuz-$1" && return; } || return
     ev_begin >/dev/null || return
     ev_hex 514 4

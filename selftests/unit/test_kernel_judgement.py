@@ -1,12 +1,15 @@
 """Kernels judged before they run: the packaged configuration with changes, on disk and read by the probe's own shell."""
 
+import os
 import struct
+import subprocess
 
 import pytest
 
 from kdump.catalogue import suite_facts
 from kdump.fact import CATALOGUE, UID, Knowledge, of_kernels
 from kdump.kernels import overlaid, read_here
+from kdump.probe import library
 from kdump.transcript import Reading, Transcript
 from kdump.verdict import Verdict
 from selftests.judging import ask, says
@@ -217,3 +220,32 @@ def _elf(content):
     header = b"\x7fELF\x02\x01\x01" + bytes(9)
     header += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0, 0, at + len(names), 0, 64, 56, 0, 64, len(sections), 3)
     return header + content + names + table
+
+
+@pytest.mark.parametrize(
+    ("part", "file", "test"),
+    [("boot/config", "without_kexec", CAPTURE), ("boot/vmlinuz", "incomplete", "image_is_of_this_release")],
+)
+def test_a_pipe_in_a_tree_is_not_read(tmp_path, part, file, test):
+    path = package(tmp_path / "kernel") / f"{part}-{RELEASE}"
+    path.unlink()
+    os.mkfifo(path)
+    found, said = judge(read(tmp_path / "kernel"), file, test)
+    assert (found, "is neither a file nor a folder" in said) == (UNKNOWN, True), said
+
+
+def test_a_link_to_a_kernel_of_this_machine_is_not_followed(tmp_path):
+    machine, tree = tmp_path / "machine", package(tmp_path / "kernel")
+    machine.mkdir()
+    image = tree / f"boot/vmlinuz-{RELEASE}"
+    image.rename(machine / "vmlinuz")
+    image.symlink_to(machine / "vmlinuz")
+    (tree / f"boot/config-{RELEASE}").rename(tree / "config")
+    (tree / f"boot/config-{RELEASE}").symlink_to("../config")
+    shell = library().replace("/usr/lib/modules/*)", f"'{machine}'/*)") + f"\nkernel_root='{tree}'\nkernel_place "
+    image, config = (
+        subprocess.run(["sh", "-c", f"{shell}{kind} {RELEASE}"], capture_output=True, text=True, check=False)
+        for kind in ("image", "config")
+    )
+    assert (image.stdout, image.returncode) == ("", 65) and f"leads to {machine}" in image.stderr
+    assert config.stdout.strip() == str(tree / f"boot/config-{RELEASE}")
