@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from . import fleet_page, json_report, junit, junit_file, nagios, prometheus, terminal, tolerance
+from . import fleet_page, heard, json_report, junit, junit_file, nagios, prometheus, terminal, tolerance
 from . import html as html_page
 from .circumstances import describe
 from .collector import Collector
@@ -23,6 +23,7 @@ __all__ = ["add_options", "register"]
 def add_options(group: pytest.OptionGroup, plugins: pytest.PytestPluginManager) -> None:
     """The command line options of the reports."""
     plugins.register(nagios)
+    plugins.register(heard)
     plugins.register(junit_file)
     json_report.add_options(group)
     prometheus.add_options(group)

@@ -334,6 +334,26 @@ def test_an_answer_that_cannot_be_written_is_no_verdict(fleet, command, full, sh
     assert "permission denied" in done.stdout
 
 
+@pytest.mark.hostility(32)
+@pytest.mark.parametrize("lost", ["full disk", "closed pipe"])
+def test_a_terminal_that_nobody_hears_costs_no_verdict(fleet, lost):
+    """A log on a full disk, or a reader that ended: the run goes on, is kept, and does not end as if something were present."""
+    fleet.path.joinpath("fleet").write_text("recording://h0.transcript\nrecording://h1.transcript\n")
+    command = [sys.executable, "-m", "pytest", "--hosts=@fleet", "--verdicts-json=v.json"]
+    if lost == "full disk":
+        out = os.open("/dev/full", os.O_WRONLY)
+    else:
+        read, out = os.pipe()
+        os.close(read)
+    done = subprocess.run(command, cwd=fleet.path, stdout=out, stderr=subprocess.PIPE, text=True)
+    os.close(out)
+    assert done.returncode == 3
+    assert done.stderr.startswith("the terminal's output could not be written: ") and done.stderr.count("\n") == 1
+    assert json.loads(fleet.path.joinpath("v.json").read_text())["run"]["exit_status"] == 0
+    assert Store(fleet.path / "reports" / "history.sqlite").run().complete
+    assert "h1" in page(fleet)
+
+
 @pytest.mark.hostility(40)
 def test_workers_share_the_hosts_and_ask_each_once(fleet):
     status, text = fleet("-n2", "-v")
