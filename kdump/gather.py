@@ -94,7 +94,7 @@ class Gatherer:
             doing = getattr(target.backend, "doing", "")
             if target not in self._doing or self._doing[target][0] != doing:  # a local one does not say what it does
                 self._doing[target] = (doing, now if target in self._doing else since)
-            most = current().connect_timeout if doing == "connect" else self._deadline
+            most = current().seconds_to_connect() if doing == "connect" else self._deadline
             waiting.append(Waiting(target.name, now - since, doing, max(0.0, self._doing[target][1] + most - now)))
         waiting.sort(key=lambda one: -one.seconds)
         done = sum(one.done() for one in self._asked.values())

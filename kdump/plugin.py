@@ -46,7 +46,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--limit", metavar="PATTERN", help="of the hosts that --hosts takes from an Ansible inventory, only those that match"
     )
     group.addoption("--ssh-accept-new", action="store_true", help="accept and remember keys of hosts never seen before")
-    group.addoption("--connect-timeout", type=_seconds, default=10.0, metavar="S", help="seconds to connect (10)")
+    group.addoption(
+        "--connect-timeout", type=_seconds, metavar="S", help="seconds to connect (ssh_config's ConnectTimeout, else 10)"
+    )
     group.addoption(
         "--probe-timeout",
         type=_seconds,

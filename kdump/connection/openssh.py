@@ -1,5 +1,6 @@
 """``ssh://`` and ``--connection=ssh``: the OpenSSH program, for what only it can do, under the same rules."""
 
+import contextlib
 import re
 import shlex
 import tempfile
@@ -15,6 +16,7 @@ from kdump.connection.execution import Executed, ExecutingBackend
 from kdump.connection.local import given_up
 from kdump.connection.secret import Secret
 from kdump.connection.settings import current
+from kdump.connection.ssh_config import resolve
 from kdump.connection.sudo import Escort
 
 _TESTINFRA_TIMEOUT = 10
@@ -120,8 +122,18 @@ class OpenSshBackend(ExecutingBackend, TestinfraSshBackend):  # type: ignore[mis
             arguments += ["-o", f"ControlPath={self.controlpath}"]
         return [*arguments, *shlex.split(self.ssh_extra_args or ""), "--", self.host.name, command]
 
+    def _seconds_to_connect(self) -> float:
+        """ssh is told, and would not look into its configuration."""
+        settings = current()
+        configured = None
+        with contextlib.suppress(ConnectionProblem):  # what we do not understand, ssh may
+            file = self.ssh_config or settings.ssh_config
+            port = int(self.host.port) if self.host.port else None
+            configured = resolve(self.host.name, file=file, user=self.host.user, port=port).connect_timeout
+        return settings.seconds_to_connect(configured)
+
     def _execute(self, escort: Escort, log: str, deadline: float, cap: int) -> Executed:
-        connect_timeout = current().connect_timeout if self.timeout == _TESTINFRA_TIMEOUT else float(self.timeout)
+        connect_timeout = self._seconds_to_connect() if self.timeout == _TESTINFRA_TIMEOUT else float(self.timeout)
         argv = self.arguments(escort.command, log, connect_timeout)
         whole = Deadline(connect_timeout + deadline)
         authenticated = False

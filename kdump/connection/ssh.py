@@ -131,7 +131,7 @@ class SshBackend(ExecutingBackend, ParamikoBackend):  # type: ignore[misc]  # un
         config = self.resolve()
         self.notes[:] = config.notes
         settings = current()
-        seconds = config.connect_timeout or settings.connect_timeout
+        seconds = settings.seconds_to_connect(config.connect_timeout)
         if self.timeout != _TESTINFRA_TIMEOUT:
             seconds = float(self.timeout)
         password = os.environ.get(PASSWORD_VARIABLE)

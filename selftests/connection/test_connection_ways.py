@@ -218,6 +218,19 @@ def test_openssh_backend_has_the_same_words(client: Client, fault: str, kind: Ki
         assert server.connections <= 1 and server.executions <= 1
 
 
+@pytest.mark.parametrize("scheme", ["paramiko", "ssh"])
+@pytest.mark.parametrize(("option", "seconds"), [(None, "2"), (1.0, "1")])
+def test_the_option_wins_over_connect_timeout_and_that_over_the_default(
+    client: Client, scheme: str, option: float | None, seconds: str
+) -> None:
+    with misbehaving.running("no banner") as server:
+        client.configure(server.known_hosts, "ConnectTimeout 2", connect_timeout=option)
+        backend = client.backend(f"{scheme}://root@127.0.0.1:{server.port}")
+        with pytest.raises(ConnectionProblem, match=f" in {seconds} s|timed out") as caught:
+            execute(backend, "true", deadline=10.0, cap=100)
+        assert caught.value.kind is Kind.TIMED_OUT
+
+
 def test_password_in_the_host_name_is_refused(client: Client) -> None:
     client.configure("")
     for scheme in ("paramiko", "ssh"):
