@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from traceback import clear_frames
 from typing import Any
 
 import pytest
@@ -176,6 +177,7 @@ class ShortProtocol:
     def _report(self, item: pytest.Item, test: _Test, call: pytest.CallInfo[None]) -> _Listener | None:
         """Make a report and tell it to those who read it. Returns who waits for that of the teardown."""
         report = test.make(item=item, call=call)
+        _let_go(call)
         finding = finding_of(report)
         # pytest-html would take as long over a test without a row as over one with a row
         shown = finding is None or self._page is None or self._page.shows(finding)
@@ -281,6 +283,13 @@ def _stop_if_asked(session: pytest.Session) -> None:
         raise session.Failed(session.shouldfail)
     if session.shouldstop:
         raise session.Interrupted(session.shouldstop)
+
+
+def _let_go(call: pytest.CallInfo[None]) -> None:
+    """What was raised is reported: its frames, which hold it in a circle, need not wait for the cycle collector."""
+    if call.excinfo is not None:
+        clear_frames(call.excinfo.tb)
+        call.excinfo = None
 
 
 def _called(function: Callable[[], None], when: Any) -> pytest.CallInfo[None]:

@@ -159,6 +159,12 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # untyped base
                 self._source.work = None
         return work.result()
 
+    def close(self) -> None:
+        """Hang up. The table of its own methods would keep it, and all that it holds, until the cycle collector looks."""
+        super().close()
+        if not self.is_alive():
+            self._handler_table.clear()
+
     def read_in_thread(self) -> None:
         """From now on a thread reads."""
         if self.active and not self.is_alive():
