@@ -271,6 +271,8 @@ class Qualification:
 
     def _new(self, target: Target, cycle: Cycle) -> Crash:
         record: Record | None = self.store.load(target.name) if self._option.crash_resume else None
+        if self._option.crash_resume and (record is None or not record.pending):
+            raise CouldNotDetermine("not crashed: the record of the crash to look for is gone since this run began")
         record = record or new_record(target.name, cycle.trigger, cycle.number)
         record.dumps = self._places.get(target.name, record.dumps)
         console = self._consoles.get(target.name)
@@ -397,9 +399,9 @@ def _consent(config: pytest.Config) -> tuple[str, ...]:
             raise pytest.UsageError(
                 f"--crash={host} comes from the environment, a file or the configuration: type it on the command line"
             )
-    workers = getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")
+    workers = any(getattr(config.option, name, None) for name in ("numprocesses", "tx")) or hasattr(config, "workerinput")
     if hosts and workers:
-        raise pytest.UsageError("--crash follows one host at a time from one process: leave out -n")
+        raise pytest.UsageError("--crash follows one host at a time from one process: leave out -n and --tx")
     return hosts
 
 

@@ -72,6 +72,8 @@ def test_consent_is_typed(run, pytester, monkeypatch, way):
         (["--hosts=ssh://db1", "--crash=db1", "--console=db2=/dev/null"], "that --crash names"),
         (["--hosts=ssh://db1", "--crash=db1", "--crash-resume"], "no crash of db1 waits"),
         (["--hosts=ssh://db1", "--crash-resume"], "add --crash=HOST"),
+        (["--hosts=ssh://db1", "--crash=db1", "-n2"], "leave out -n"),
+        (["--hosts=ssh://db1", "--crash=db1", "--dist=load", "--tx=2*popen"], "leave out -n"),
         (["--hosts=ssh://db1", "--crash=db1", "--crash-cycles=0"], "at least 1"),
     ],
 )
@@ -128,3 +130,18 @@ def test_a_crash_that_nobody_followed_is_not_repeated(run, pytester):
     result = run("--hosts=ssh://db1", "--crash=db1")
     assert result.ret == 4
     assert "--crash-resume" in said(result)
+
+
+def test_a_record_that_goes_away_is_no_leave_to_crash(run, pytester):
+    folder = pytester.path / "state" / "kdump-acceptance" / "crash"
+    folder.mkdir(parents=True)
+    folder.joinpath("db1.json").write_text(json.dumps({"host": "db1", "token": "t", "trigger": "sysrq-c", "fired": 1.0}))
+    with (pytester.path / "conftest.py").open("a") as conftest:
+        conftest.write(
+            "\nimport pathlib"
+            "\nfrom kdump.plugin import Audit"
+            "\nAudit.wait_until_gathered = lambda self, target: None"
+            f"\ndef pytest_collection_finish():\n    pathlib.Path({str(folder / 'db1.json')!r}).unlink()\n"
+        )
+    run("--hosts=ssh://db1", "--crash=db1", "--crash-resume", "--verdicts-json=verdicts.json", "tests/qualification")
+    assert "the record of the crash to look for is gone" in (pytester.path / "verdicts.json").read_text()

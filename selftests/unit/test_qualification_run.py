@@ -285,6 +285,16 @@ def test_a_controller_that_dies_after_the_trigger_is_resumed_without_another_cra
     assert not Store(tmp_path).load("db1").pending
 
 
+def test_a_controller_that_died_before_the_trigger_left_it_fires_nothing_later(world, tmp_path):
+    record = new_record("db1", parse("sysrq-c"), 1)
+    record.boot_id, record.fired = "old", 1000.0
+    Store(tmp_path).save(record)
+    resumed, host = world(record=Store(tmp_path).load("db1"))
+    assert end_of(resumed) is Step.DOWN
+    assert resumed.ended.dead_end is steps.NEVER_WENT_DOWN and host.fired == []
+    assert not Store(tmp_path).load("db1").pending
+
+
 def test_a_machine_that_never_came_back_can_be_looked_for_later(world, tmp_path):
     crash, host = world()
     host.returns = False
