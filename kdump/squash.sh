@@ -36,10 +36,35 @@ squash_rules() {
         [ ! -e "$file" ] || set -- "$@" "$file"
     done
     [ $# -gt 0 ] || return 0
-    grep -EH '^[^#]*(instmods|require_kernel_modules|check_kernel_module|is_squash_available|--add[ =]squash|--squash-compressor[^a-z0-9]+[a-z0-9])' "$@"
+    grep -EH '^[^#]*(instmods|require_kernel_modules|check_kernel_module|is_squash_available|(_dep|add_opt_module) squash|--add[ =]squash|--squash-compressor[^a-z0-9]+[a-z0-9])' "$@"
     status=$?
     for file; do
         case $file in */module-setup.sh) printf '%s\n' "$file" ;; esac
     done
     return "$status"
+}
+
+# dracut_omissions: which dracut modules dracut's configuration leaves out: first its files, the folders that win first, then their
+# lines that do so, and those of dracut and mkdumprd that tell what becomes of them. "no dracut" where there is none.
+dracut_omissions() {
+    if ! command -v dracut >/dev/null; then
+        echo "no dracut"
+        return 0
+    fi
+    set --
+    for folder in /etc/dracut.conf.d /lib/kdump/dracut.conf.d /usr/lib/dracut/dracut.conf.d /run/initramfs/dracut.conf.d; do
+        if [ -d "$folder" ] && ! { [ -r "$folder" ] && [ -x "$folder" ]; }; then
+            echo "$folder: Permission denied" >&2
+            return 2
+        fi
+        for file in "$folder"/*.conf; do
+            [ ! -e "$file" ] || set -- "$@" "$file"
+        done
+    done
+    [ ! -e /etc/dracut.conf ] || set -- /etc/dracut.conf "$@"
+    for file; do echo "file $file"; done
+    for program in dracut mkdumprd; do
+        program=$(command -v "$program") && set -- "$@" "$program"
+    done
+    grep -EH '^[^#]*(omit_dracutmodules[+]?=|--add-confdir|/run/initramfs/dracut[.]conf[.]d)|omit_dracutmodules_l\[.*omit_dracutmodules[+]?=' "$@"
 }

@@ -1,15 +1,23 @@
 # POSIX sh. Watchdog timers. /dev/watchdog is never opened, and wdctl never run: either starts a timer.
 
-# watchdogs: "core PARAMETER VALUE" of the watchdog core, where its kernel has them (Linux 4.13, 5.3); "WATCHDOG ATTRIBUTE
-# VALUE" of its devices, timeleft read three times in two seconds; then of a driver outside that core ("legacy"), which has no device there: /dev/watchdog is then its own, so that the core's
-# watchdog0 cannot be (drivers/watchdog/watchdog_core.c: the core retries with watchdog1).
+# watchdogs: of a driver outside the watchdog core ("legacy"), which has no device there: /dev/watchdog is then its own, so that
+# the core's watchdog0 cannot be (drivers/watchdog/watchdog_core.c: the core retries with watchdog1); "core PARAMETER VALUE" of
+# the core, where its kernel has them (Linux 4.13, 5.3); "WATCHDOG ATTRIBUTE VALUE" of its devices, timeleft read three times in
+# two seconds. "none" where /sys was seen to have neither.
 watchdogs() {
     if [ ! -d /sys/class/misc ] || [ ! -d /sys/class/net ]; then
         echo "/sys is not mounted, or hidden" >&2
         return 65
     fi
-    [ ! -e /sys/class/misc/watchdog ] || [ -e /sys/class/watchdog/watchdog0 ] || legacy_watchdog
-    [ -e /sys/class/watchdog ] || return 0
+    dogs=
+    if [ -e /sys/class/misc/watchdog ] && [ ! -e /sys/class/watchdog/watchdog0 ]; then
+        legacy_watchdog
+        dogs=1
+    fi
+    if [ ! -e /sys/class/watchdog ]; then
+        [ -n "$dogs" ] || echo none
+        return 0
+    fi
     for parameter in handle_boot_enabled open_timeout; do
         file=/sys/module/watchdog/parameters/$parameter
         [ ! -e "$file" ] || printf 'core %s %s\n' "$parameter" "$(cat "$file")"
@@ -18,7 +26,8 @@ watchdogs() {
     counts=
     for dog in *; do
         [ -e "$dog" ] || continue
-        for attribute in identity state timeout timeleft nowayout bootstatus; do
+        dogs=1
+        for attribute in identity state timeout max_timeout timeleft nowayout bootstatus; do
             [ ! -e "$dog/$attribute" ] || printf '%s %s %s\n' "$dog" "$attribute" "$(cat "$dog/$attribute" 2>/dev/null)"
         done
         # its driver, and those of the devices that it is a part of: without them it is not found
@@ -46,6 +55,7 @@ watchdogs() {
         done
         [ ! -e "$dog/timeleft" ] || counts=1
     done
+    [ -n "$dogs" ] || echo none
     [ -n "$counts" ] || return 0
     for _ in 1 2; do
         sleep 1
@@ -65,6 +75,45 @@ legacy_watchdog() {
             [ ! -e "$module/parameters/$parameter" ] || printf 'legacy timeout %s\n' "$(cat "$module/parameters/$parameter")"
         done
     done
+}
+
+# watchdogs_at_boot: first every file that says what is armed at boot, of systemd's the folders that win first
+# (systemd-system.conf(5)), and which modules it loads; "unit NAME" for each unit of a daemon that feeds a watchdog and that the
+# boot starts; then what stands in these files, "FILE:LINE". Without systemd as init "no systemd". A folder that cannot be read
+# looks empty: that ends it.
+watchdogs_at_boot() {
+    [ -d /run/systemd/system ] || echo "no systemd"
+    set --
+    for folder in /etc/systemd /run/systemd /usr/local/lib/systemd /usr/lib/systemd; do
+        for place in "$folder" "$folder/system.conf.d"; do
+            if [ -d "$place" ] && ! { [ -r "$place" ] && [ -x "$place" ]; }; then
+                echo "$place: Permission denied" >&2
+                return 2
+            fi
+        done
+        for file in "$folder/system.conf" "$folder"/system.conf.d/*.conf; do
+            [ ! -e "$file" ] || set -- "$@" "$file"
+        done
+    done
+    for file in /etc/watchdog.conf /etc/default/watchdog /etc/modules /etc/modules-load.d/*.conf /run/modules-load.d/*.conf \
+        /usr/local/lib/modules-load.d/*.conf /usr/lib/modules-load.d/*.conf; do
+        [ ! -e "$file" ] || set -- "$@" "$file"
+    done
+    for file; do echo "file $file"; done
+    for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires/*.service \
+        /run/systemd/generator.late/*.wants/*.service /usr/lib/systemd/system/*.wants/*.service /etc/rc[2345].d/S*; do
+        unit=${link##*/}
+        case $link in /etc/rc*) unit=${unit#S[0-9][0-9]}.service ;; esac
+        case $unit in
+        watchdog.service | wd_keepalive.service | sbd.service | bmc-watchdog.service | watchdog-mux.service)
+            case $link in /etc/rc*) [ ! -d /run/systemd/system ] || continue ;; esac
+            # a mask is a link to /dev/null
+            [ ! -e "$link" ] || [ -c "/etc/systemd/system/$unit" ] || echo "unit $unit"
+            ;;
+        esac
+    done
+    [ $# -gt 0 ] || return 0
+    grep -EH '^[[:space:]]*((RuntimeWatchdogSec|WatchdogDevice|watchdog-device|watchdog-timeout|run_watchdog|watchdog_module)[[:space:]]*=|[[:alnum:]_-]+([[:space:]]+[[:alpha:]].*)?$)' "$@"
 }
 
 # bmc_watchdog: the BMC's own timer, or how it is known that there is no BMC.

@@ -6,6 +6,7 @@ three things can happen, depending on the installed dracut and kdump-utils: the 
 harmless; the build fails ("installkernel failed in module squash") and kdump does not start; or the build succeeds, kdump
 reports success, and after a panic the capture kernel cannot mount its own root. Only the image's content shows the
 last. dracut 050 and what was derived from it insist on module files: there a module built into the kernel (=y) fails too.
+A build also fails for which dracut.conf leaves out a dracut module that squashing, or kdump's own module, depends on.
 An image built earlier hides all this until the next rebuild, which a kernel or configuration update starts on its own.
 """
 
@@ -46,6 +47,10 @@ def test_next_image_will_have_its_modules(squash_rebuild, module):
     assert found.harmless, (
         f"{found.name} of the capture kernel {squash_rebuild.release} is {found.state.value}: {found.outcome.value}"
     )
+
+
+def test_next_image_is_not_denied_what_squashing_needs(squash_left_out):
+    assert not squash_left_out, f"{'; '.join(squash_left_out)}: the next build of the kdump initramfs fails"
 
 
 def test_next_image_is_compressed_in_a_way_the_capture_kernel_knows(squash_compressor):

@@ -9,6 +9,8 @@ from enum import Enum
 
 from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
+from ..parsers.dracut_omissions import dracut_omissions as omissions_of
+from ..parsers.dracut_omissions import omitted_by
 from ..parsers.dump_target import options
 from ..parsers.initramfs import SQUASH_IMAGES, Initramfs
 from ..parsers.squash_rules import SquashRules, squash_rules
@@ -40,9 +42,10 @@ dracut_args = fact(
     absent="",
 )
 
+dracut_omissions = fact("dracut_omissions", "dracut_omissions", omissions_of, statuses=(0, 1))
+
 # kdump-lib.sh have_compression_in_dracut_args(): "--compress=xz" is none to it
 _COMPRESSION = re.compile(r"(^|\s)--(gzip|bzip2|lzma|xz|lzo|lz4|zstd|no-compress|compress|squash-compressor)(\s|$)")
-_OMITTED = re.compile(r"--omit[= ]+(\"[^\"]*\"|'[^']*'|\S+)")
 
 
 #: what a squashed image is made of; the file system that carries it may be erofs in squashfs's place
@@ -51,11 +54,16 @@ ROLES = ("squashfs", "loop", "overlay")
 
 @dataclass(frozen=True)
 class SquashPlan:
-    """How the next image would be squashed: which dracut module does it, on which file system, by which rules."""
+    """How the next image would be squashed: which dracut module does it, on which file system, by which rules. ``asked``: the
+    dracut module that kdump-utils names."""
 
     dracut_module: str
     carrier: str
     rules: SquashRules
+
+    @property
+    def asked(self) -> str:
+        return "squash" if self.rules.gate else self.dracut_module
 
 
 @derived
@@ -64,6 +72,7 @@ def squash_plan(
     maybe_installed_squash_rules: Maybe[SquashRules],
     maybe_squash_tools: Maybe[frozenset[str]],
     maybe_dracut_args: Maybe[str],
+    maybe_omitted_dracut_modules: Maybe[Mapping[str, str]],
 ) -> SquashPlan:
     """What kdump-utils' mkdumprd and dracut would do on a rebuild. Not applicable where nothing would be squashed."""
     if not flavour.may_squash:
@@ -74,10 +83,16 @@ def squash_plan(
     if not rules.gate and not rules.yields_to_compression:
         raise NotApplicable("this kdump-utils does not squash its initramfs")
     arguments = maybe_dracut_args.value
-    if any("squash" in omitted.split() for omitted in _omitted(arguments)):
-        raise NotApplicable("dracut_args leaves squash out (--omit)")
     if rules.yields_to_compression and _COMPRESSION.search(arguments):
         raise NotApplicable("dracut_args names a compression: then the initramfs is not squashed")
+    plan = _plan(rules, tools)
+    omitted = maybe_omitted_dracut_modules.value
+    if plan.asked in omitted and (rules.optional or not rules.gate):
+        raise NotApplicable(f"{omitted[plan.asked]} leaves dracut's {plan.asked} out: the initramfs is not squashed")
+    return plan
+
+
+def _plan(rules: SquashRules, tools: frozenset[str]) -> SquashPlan:
     # the order is mkdumprd's, and that of dracut's own choice (modules.d/87squash)
     if "squash-squashfs" in rules.dracut_modules and "mksquashfs" in tools:
         return SquashPlan("squash-squashfs", "squashfs", rules)
@@ -90,8 +105,35 @@ def squash_plan(
     raise NotApplicable("neither mksquashfs nor mkfs.erofs is installed: the initramfs is not squashed")
 
 
-def _omitted(arguments: str) -> list[str]:
-    return [found.strip("\"'") for found in _OMITTED.findall(arguments)]
+@derived
+def omitted_dracut_modules(maybe_dracut_args: Maybe[str], maybe_dracut_omissions: Maybe[Mapping[str, str]]) -> Mapping[str, str]:
+    """Module -> what leaves it out of the next image: a file of dracut's configuration, or dracut_args of kdump.conf."""
+    return {**maybe_dracut_omissions.value, **omitted_by(maybe_dracut_args.value)}
+
+
+#: what dracut's squash modules depend on (modules.d/99squash of 059, 88squash-lib and 74squash-* of 112, 00systemd-initrd)
+_SQUASH_NEEDS = ("squash-lib", "systemd-initrd", "systemd")
+
+
+@derived
+def squash_left_out(
+    squash_plan: SquashPlan, omitted_dracut_modules: Mapping[str, str], squash_modules: SquashModules
+) -> list[str]:
+    """What the next build needs to be squashed, and is told to leave out: then it fails.
+
+    Source: dracut.sh (dracut-init.sh in 059), check_module(): what depends on a module that is left out cannot be installed;
+    for_each_module_dir(): what was asked for by --add, and is not left out itself, ends the build then. kdumpbase before
+    add_opt_module() depends on squash (openeuler-mirror/kexec-tools@28f8f09, dracut-module-setup.sh).
+    """
+    rules = squash_plan.rules
+    carriers = (squash_plan.carrier, "loop", "overlay")
+    if rules.gate and not all(squash_modules.modules[name].passes_modprobe for name in carriers):
+        return []
+    needed = {squash_plan.asked, squash_plan.dracut_module, *_SQUASH_NEEDS}
+    found = [f"{where} leaves out {name}" for name, where in sorted(omitted_dracut_modules.items()) if name in needed]
+    if found and rules.gate and rules.optional is None:
+        raise CouldNotDetermine(f"{'; '.join(found)}, and whether this kdump-utils does without it is not to be seen")
+    return found
 
 
 class Outcome(Enum):

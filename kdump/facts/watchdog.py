@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..fact import Maybe, derived, fact
+from ..flavour import Flavour
 from ..parsers.initramfs import Initramfs
 from ..parsers.systemd import seconds
 from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
@@ -14,8 +15,10 @@ from .dump_saver import DumpTime
 from .kernel import CommandLine
 
 #: seconds from the panic until a watchdog driver of the kdump initramfs, or of the capture kernel itself, has taken its timer
-#: over: the least and the most that it takes. The watchdog core then feeds it until a program opens it (watchdog_dev.c).
-DRIVER_LOADS_AFTER = (10, 30)
+#: over: the least and the most that it takes. The watchdog core then feeds it until a program opens it (watchdog_dev.c). Where
+#: the whole system is booted, its own udev loads the driver: not sooner than the least (8 s were seen on an emulated
+#: machine), and nobody knows how late.
+DRIVER_LOADS_AFTER = (5, 30)
 #: what an estimate may be wrong by, and the timer may already have run when the panic comes
 MARGIN = 1.5
 #: dies with the kernel: it is a timer of that kernel
@@ -43,6 +46,8 @@ class Watchdog:
     ``drivers``: several where it is one of them. ``running`` is None where the kernel does not export it, ``timeout`` where it
     is not known. ``below``: the modules of the devices that the timer is a part of. ``legacy``: its driver is outside the
     watchdog core. ``nowayout``: it cannot be stopped. ``core``: parameters of the watchdog core, as far as the kernel has them.
+    ``longest``: the most that the driver lets its time-out be set to (0: anything), None where the kernel does not tell (before
+    Linux 5.18).
     """
 
     name: str
@@ -54,6 +59,7 @@ class Watchdog:
     legacy: bool = False
     nowayout: bool = False
     core: Mapping[str, str] = field(default_factory=dict)
+    longest: int | None = None
 
     @property
     def driver(self) -> str:
@@ -91,12 +97,19 @@ def core_watchdogs(text: str) -> tuple[Watchdog, ...]:
     >>> core_watchdogs("watchdog0 identity i6300ESB timer\\nwatchdog0 state active\\nwatchdog0 timeout 12\\n"
     ...                "watchdog0 driver i6300esb")[0].running
     True
+
+    Raises :class:`ValueError` where the text has no watchdog, and no word that there is none.
     """
     values: dict[str, dict[str, list[str]]] = {}
-    for line in text.splitlines():
+    lines = text.splitlines()
+    for line in lines:
+        if line == "none":
+            continue
         name, attribute, value = (*line.split(" ", 2), "")[:3]
         values.setdefault(name, {}).setdefault(attribute, []).append(value.strip())
     core = {parameter: given[-1] for parameter, given in values.pop("core", {}).items()}
+    if not values and "none" not in lines:
+        raise ValueError("there is neither a watchdog in it nor the word that there is none")
     return tuple(_watchdog(name, found, core) for name, found in values.items())
 
 
@@ -120,6 +133,7 @@ def _watchdog(name: str, found: Mapping[str, list[str]], core: Mapping[str, str]
         legacy=name == "legacy",
         nowayout=first.get("nowayout") == "1",
         core=core,
+        longest=int(most) if (most := first.get("max_timeout", "")).isdigit() else None,
     )
 
 
@@ -182,71 +196,108 @@ def hardware_watchdogs(
 
 
 @derived
-def watchdogs_that_expire(
-    hardware_watchdogs: tuple[Watchdog, ...],
+def expiry(
+    flavour: Flavour,
     maybe_initramfs: Maybe[Initramfs],
     maybe_built_in_modules: Maybe[frozenset[str]],
     maybe_capture_cmdline: Maybe[CommandLine],
     maybe_dump_time: Maybe[DumpTime],
-) -> list[str]:
+) -> Expiry:
+    """What decides whether a timer expires before the dump is done."""
+    return Expiry(flavour, maybe_initramfs, maybe_built_in_modules, maybe_capture_cmdline, maybe_dump_time)
+
+
+@derived
+def watchdogs_that_expire(hardware_watchdogs: tuple[Watchdog, ...], maybe_expiry: Maybe[Expiry]) -> list[str]:
     """A sentence for each running hardware timer that would reset the machine before the dump is done.
 
     Raises :class:`CouldNotDetermine` where there is none, and of one it is not known; :class:`OnlyACrashTells` where it is
     too close to call.
     """
-    found: list[str] = []
-    unclear: list[str] = []
-    close: list[str] = []
+    answers = Answers()
     for dog in hardware_watchdogs:
+        maybe_expiry.value.judge(dog, f"{dog} runs and resets", answers)
+    return answers.of_all()
+
+
+@dataclass
+class Answers:
+    """Sentences about several timers: those that expire, those of which it is not known, those that only a crash decides."""
+
+    found: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    close: list[str] = field(default_factory=list)
+
+    def of_all(self) -> list[str]:
+        if self.unclear and not self.found:
+            raise CouldNotDetermine("; ".join(self.unclear + self.close))
+        if self.close and not self.found:
+            raise OnlyACrashTells("; ".join(self.close))
+        return self.found
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """Judges timers of one host."""
+
+    flavour: Flavour
+    image: Maybe[Initramfs]
+    built_in: Maybe[frozenset[str]]
+    cmdline: Maybe[CommandLine]
+    dump_time: Maybe[DumpTime]
+
+    def judge(self, dog: Watchdog, does: str, answers: Answers) -> None:
+        """``does``: a clause, that it runs and resets."""
         if dog.timeout is None:
-            unclear.append(
-                f"{dog}: {'its time-out is' if dog.running else 'neither its time-out nor whether it runs is'} not known"
-            )
-            continue
-        dump_time = maybe_dump_time.value
-        least, safe = dump_time.seconds, dump_time.seconds * MARGIN
+            state = "its time-out is" if dog.running else "neither its time-out nor whether it runs is"
+            answers.unclear.append(f"{dog}: {state} not known")
+            return
+        least, safe = self.dump_time.value.seconds, self.dump_time.value.seconds * MARGIN
         if dog.timeout >= safe:
-            continue
-        needs = f"the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
-        if not dog.legacy and dog.timeout >= DRIVER_LOADS_AFTER[0]:
-            taken_over = _taken_over(dog, maybe_initramfs, maybe_built_in_modules, maybe_capture_cmdline)
+            return
+        needs = f"the dump needs about {least:.0f} s ({self.dump_time.value.parts})"
+        if not dog.legacy and dog.latest >= DRIVER_LOADS_AFTER[0]:
+            taken_over = self._taken_over(dog)
             if isinstance(taken_over, str):
-                unclear.append(f"{dog} {taken_over}")
-                continue
+                answers.unclear.append(f"{dog} {taken_over}")
+                return
             if taken_over:
                 least, safe = DRIVER_LOADS_AFTER
                 needs = f"its driver takes {least} to {safe} s to feed it again"
                 if dog.timeout >= safe:
-                    continue
+                    return
+            elif dog.running and self.flavour.boots_real_root and (late := self._loaded_late(dog)):
+                answers.close.append(f"{does} the machine some {dog.timeout} s after the panic, and {needs}, {late}")
+                return
         if dog.running is None:
-            unclear.append(f"{dog}: nobody opened the timer, and the kernel does not tell whether the firmware started it")
+            unknown = "nobody opened the timer, and the kernel does not tell whether the firmware started it"
+            answers.unclear.append(f"{dog}: {unknown}")
         elif dog.latest < least:
-            found.append(f"{dog} runs and resets the machine {dog.latest} s after the panic at the latest; {needs}")
+            answers.found.append(f"{does} the machine {dog.latest} s after the panic at the latest; {needs}")
         else:
-            close.append(f"{dog} runs and resets the machine some {dog.timeout} s after the panic; {needs}: too close to call")
-    if unclear and not found:
-        raise CouldNotDetermine("; ".join(unclear + close))
-    if close and not found:
-        raise OnlyACrashTells("; ".join(close))
-    return found
+            answers.close.append(f"{does} the machine some {dog.timeout} s after the panic; {needs}: too close to call")
 
+    def _taken_over(self, dog: Watchdog) -> bool | str:
+        """Whether the timer's driver stops or feeds it soon after the capture kernel starts; a clause where that is not known."""
+        if not dog.drivers:
+            return "runs, and which driver it has is not to be seen in /sys"
+        try:
+            answers = {_has_all((driver, *dog.below), self.image, self.built_in) for driver in dog.drivers}
+            if answers == {True}:
+                answers = {_stops_or_feeds(dog, driver.replace("-", "_"), self.cmdline) for driver in dog.drivers}
+        except CouldNotDetermine as reason:
+            return f"has a time-out of {dog.timeout} s, and whether the capture kernel takes it over is unknown: {reason}"
+        return answers.pop() if len(answers) == 1 else "runs, and the capture kernel has only one of these drivers"
 
-def _taken_over(
-    dog: Watchdog,
-    image: Maybe[Initramfs],
-    built_in: Maybe[frozenset[str]],
-    cmdline: Maybe[CommandLine],
-) -> bool | str:
-    """Whether the timer's driver stops or feeds it soon after the capture kernel starts; a clause where that is not known."""
-    if not dog.drivers:
-        return "runs, and which driver it has is not to be seen in /sys"
-    try:
-        answers = {_has_all((driver, *dog.below), image, built_in) for driver in dog.drivers}
-        if answers == {True}:
-            answers = {_stops_or_feeds(dog, driver.replace("-", "_"), cmdline) for driver in dog.drivers}
-    except CouldNotDetermine as reason:
-        return f"has a time-out of {dog.timeout} s, and whether the capture kernel takes it over is unknown: {reason}"
-    return answers.pop() if len(answers) == 1 else "runs, and the capture kernel has only one of these drivers"
+    def _loaded_late(self, dog: Watchdog) -> str:
+        """A clause, if the udev of the system that is booted may load a driver that stops or feeds the timer; "" if that cannot
+        help."""
+        try:
+            if not any(_stops_or_feeds(dog, driver.replace("-", "_"), self.cmdline) for driver in dog.drivers):
+                return ""
+        except CouldNotDetermine as reason:
+            return f"unless the system that is booted for the dump loads its driver before: {reason}"
+        return "unless the system that is booted for the dump loads its driver before, which stops or feeds it"
 
 
 def _stops_or_feeds(dog: Watchdog, driver: str, cmdline: Maybe[CommandLine]) -> bool:
@@ -267,7 +318,7 @@ def _stops_or_feeds(dog: Watchdog, driver: str, cmdline: Maybe[CommandLine]) -> 
 
 def _has_all(modules: tuple[str, ...], image: Maybe[Initramfs], built_in: Maybe[frozenset[str]]) -> bool:
     """Whether the capture kernel has these within seconds: built in, or in its initramfs, whose udev loads them. Where the whole
-    system is booted, its own udev comes too late to count on."""
+    system is booted, nobody knows when its own udev does."""
     names = [name.replace("-", "_") for name in modules]
     lacking = [name for name in names if not built_in.known or name not in built_in.value]
     if not lacking or all(image.value.has_module(name) for name in lacking):

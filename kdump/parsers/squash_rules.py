@@ -31,6 +31,8 @@ class SquashRules:
     checks_modules: bool
     #: kdump-utils asks modprobe before it asks dracut for squash
     gate: bool
+    #: with that gate: whether its dracut module does without squash where squash is left out; None where that is not seen
+    optional: bool | None
     #: kdump-utils leaves squash out where dracut_args names a compression
     yields_to_compression: bool
     #: the compressor that kdump-utils names for dracut's squash module of that name
@@ -47,6 +49,7 @@ def squash_rules(text: str) -> SquashRules:
     compressors: dict[str, str] = {}
     added = "squash"
     insists = checks = gate = yields = False
+    optional: bool | None = None
     for line in text.splitlines():
         match = _LINE.match(line)
         file, code = (match["file"], match["text"]) if match else (line, "")
@@ -56,8 +59,10 @@ def squash_rules(text: str) -> SquashRules:
             checks |= re.search(r"\b(require_kernel_modules|check_kernel_module)\b", code) is not None
         else:
             gate |= "is_squash_available" in code
+            if asks := re.search(r"(_dep|add_opt_module) squash\b", code):
+                optional = asks[1] == "add_opt_module"
             if asked := re.search(r"--add[ =](squash[a-z-]*)", code):
                 added, yields = asked[1], True
             if compressor := re.search(r"--squash-compressor\W+(\w+)", code):
                 compressors.setdefault(added, compressor[1])
-    return SquashRules(frozenset(names), insists, checks, gate and not yields, yields, compressors)
+    return SquashRules(frozenset(names), insists, checks, gate and not yields, optional, yields, compressors)

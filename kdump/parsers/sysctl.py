@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-_SETTING = re.compile(r"^(?P<file>/[^:]*):\s*-?\s*(?P<key>[^=\s]+)\s*=\s*(?P<value>.*?)\s*$")
+from .drop_ins import in_order, lines_of, name_of
+
+_SETTING = re.compile(r"^\s*-?\s*(?P<key>[^=\s]+)\s*=\s*(?P<value>.*?)\s*$")
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,12 @@ def settings_at_boot(text: str) -> Mapping[str, Setting]:
     >>> settings_at_boot(text)["kernel.kptr_restrict"].value
     '1'
     """
-    lines = text.splitlines()
-    effective: dict[str, str] = {}
-    for file in (line for line in lines if line.startswith("/") and ":" not in line):
-        effective.setdefault(PurePosixPath(file).name, file)
-    order = sorted(effective, key=lambda name: (not _in_folder(effective[name]), name))
-    rank = {effective[name]: number for number, name in enumerate(order)}
-    matches = [match for match in map(_SETTING.match, lines) if match and match["file"] in rank]
+    files = [line for line in text.splitlines() if line.startswith("/") and ":" not in line]
+    order = in_order(files, key=lambda file: (not _in_folder(file), name_of(file)))
     found: dict[str, Setting] = {}
-    for match in sorted(matches, key=lambda match: rank[match["file"]]):
-        found[match["key"].replace("/", ".")] = Setting(match["value"], match["file"])
+    for file, line in lines_of(text, order):
+        if match := _SETTING.match(line):
+            found[match["key"].replace("/", ".")] = Setting(match["value"], file)
     return found
 
 

@@ -88,3 +88,31 @@ def seconds(span: str) -> float:
     if not parts or None in parts:
         raise ValueError(f"{span!r} is no time span")
     return float(sum(float(part[1]) * _SECONDS[part[2]] for part in parts if part))
+
+
+_UNITS = {
+    1e-6: ("usec", "us"),
+    1e-3: ("msec", "ms"),
+    1: ("seconds", "second", "sec", "s", ""),
+    60: ("minutes", "minute", "min", "m"),
+    3600: ("hours", "hour", "hr", "h"),
+    86400: ("days", "day", "d"),
+    604800: ("weeks", "week", "w"),
+}
+_LENGTHS = {unit: length for length, units in _UNITS.items() for unit in units}
+
+
+def configured_seconds(span: str) -> float:
+    """A time span as it stands in systemd's configuration (systemd.time(7)); a bare number is seconds.
+
+    >>> configured_seconds("1min 30"), configured_seconds("2.5 m")
+    (90.0, 150.0)
+
+    Raises :class:`ValueError` for anything else, and for months and years.
+    """
+    if not re.fullmatch(r"(\s*\d+(\.\d+)?\s*[a-z]*)+\s*", span):
+        raise ValueError(f"{span!r} is no time span")
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]*)", span)
+    if strange := [unit for _, unit in parts if unit not in _LENGTHS]:
+        raise ValueError(f"{strange[0]!r} in {span!r} is no unit of time that is read here")
+    return float(sum(float(number) * _LENGTHS[unit] for number, unit in parts))

@@ -28,11 +28,16 @@ DRACUT_107 = f"""\
 {SETUP}/95squash-erofs/module-setup.sh:    require_kernel_modules erofs || return 1
 {SETUP}/99squash/module-setup.sh"""
 GATE = f"{SETUP}/99kdumpbase/module-setup.sh:    if is_squash_available && ! is_fadump_capable; then"
+OPTIONAL = f"{GATE}\n{SETUP}/99kdumpbase/module-setup.sh:        add_opt_module squash"
+DEPENDS = f'{GATE}\n{SETUP}/99kdumpbase/module-setup.sh:        _dep="$_dep squash"'
 NO_GATE = """\
 /usr/sbin/mkdumprd:\t\tdracut_args+=(--add squash-squashfs)
 /usr/sbin/mkdumprd:\t\tdracut_args+=(--squash-compressor zstd)
 /usr/sbin/mkdumprd:\t\tdracut_args+=(--add squash-erofs)
 /usr/sbin/mkdumprd:\t\tdracut_args+=(--squash-compressor lzma)"""
+
+DRACUT = '/usr/bin/dracut:((${#omit_dracutmodules_l[@]})) && omit_dracutmodules+=" ${omit_dracutmodules_l[*]} "'
+DRACUT_BEFORE_055 = DRACUT.replace("+=", "=")
 
 MODULE = f"ok insmod /lib/modules/{RELEASE}/kernel/fs/x.ko.xz "
 BUILT_IN = "ok builtin x"
@@ -56,6 +61,7 @@ def machine(rules, *more):
         says("installed_squash_rules", rules),
         says("squash_tools", "/usr/sbin/mksquashfs"),
         says("dracut_args", "", "", 1),
+        says("dracut_omissions", DRACUT),
         modules(),
         *more,
     )
@@ -94,13 +100,59 @@ def test_next_image(rules, loop, verdict, words):
         (f"{DRACUT_059}\n{NO_GATE}", "dracut_args --compress=xz", RED),  # kdump-utils does not know it in this form
         (f"{DRACUT_059}\n{NO_GATE}", "dracut_args --add x # --xz", RED),
         (f"{DRACUT_059}\n{GATE}", "dracut_args --compress xz", RED),  # the older one squashes all the same
-        (f"{DRACUT_059}\n{GATE}", 'dracut_args --omit "squash plymouth"', NOT_APPLICABLE),
+        (f"{DRACUT_059}\n{OPTIONAL}", 'dracut_args --omit "squash plymouth"', NOT_APPLICABLE),
+        (f"{DRACUT_059}\n{NO_GATE}", "dracut_args -o squash", NOT_APPLICABLE),
+        (f"{DRACUT_107}\n{NO_GATE}", "dracut_args --omit squash", RED),  # it asks for squash-squashfs
+        (f"{DRACUT_107}\n{NO_GATE}", "dracut_args --omit squash-squashfs", NOT_APPLICABLE),
         (f"{DRACUT_059}\n{GATE}", 'dracut_args --omit-drivers "squash"', RED),
     ],
 )
 def test_arguments_that_leave_squash_out(rules, arguments, verdict):
     readings = machine(rules, modules(squashfs=GONE), says("dracut_args", arguments))
     assert ask(readings, FILE, NEXT, module="squashfs")[0] is verdict
+
+
+def leaves_out(words, file="/etc/dracut.conf.d/own.conf", dracut=DRACUT):
+    return says("dracut_omissions", f"file {file}\n{file}:omit_dracutmodules{words}\n{dracut}")
+
+
+KDUMPS_OWN = "/usr/sbin/mkdumprd:if [[ --add-confdir\n/usr/bin/dracut:  --add-confdir [DIR]"
+RESET = f"""file /etc/dracut.conf.d/NAME.conf
+file /lib/kdump/dracut.conf.d/99-kdump.conf
+/etc/dracut.conf.d/NAME.conf:omit_dracutmodules+=" squash-lib "
+/lib/kdump/dracut.conf.d/99-kdump.conf:omit_dracutmodules=' hwdb rdma '
+{KDUMPS_OWN}
+{DRACUT}"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "omissions", "verdict"),
+    [
+        (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", DRACUT), GREEN),
+        (f"{DRACUT_107}\n{NO_GATE}", leaves_out('+=" squash-squashfs "'), NOT_APPLICABLE),
+        (f"{DRACUT_107}\n{NO_GATE}", leaves_out('+=" squash-lib "'), RED),
+        (f"{DRACUT_107}\n{NO_GATE}", leaves_out("+=' systemd-initrd ' # small"), RED),
+        (f"{DRACUT_107}\n{NO_GATE}", leaves_out('+=" lvm "'), GREEN),
+        # kdump-utils' own profile sets the list anew, and what stands behind it adds to that
+        (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", RESET.replace("NAME", "50-own")), GREEN),
+        (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", RESET.replace("NAME", "100-own")), RED),
+        (f"{DRACUT_059}\n{OPTIONAL}", leaves_out('="squash"'), NOT_APPLICABLE),
+        (f"{DRACUT_059}\n{DEPENDS}", leaves_out('="squash"'), RED),
+        (f"{DRACUT_059}\n{GATE}", leaves_out('="squash"'), UNKNOWN),
+        # an older dracut heeds the command line's --omit alone
+        (f"{DRACUT_050}\n{DEPENDS}", leaves_out('="squash"', dracut=DRACUT_BEFORE_055), GREEN),
+        (f"{DRACUT_107}\n{NO_GATE}", leaves_out('+=" $MORE "'), UNKNOWN),
+        (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", "file /etc/dracut.conf", "", 1), UNKNOWN),
+        (f"{DRACUT_107}\n{NO_GATE}", denied("dracut_omissions"), UNKNOWN),
+    ],
+)
+def test_what_dracut_leaves_out(rules, omissions, verdict):
+    assert ask(machine(rules, omissions), FILE, "next_image_is_not_denied_what_squashing_needs")[0] is verdict
+
+
+def test_a_gate_that_leaves_squash_out_needs_nothing():
+    readings = machine(f"{DRACUT_059}\n{DEPENDS}", leaves_out('="squash"'), modules(loop=MISSING))
+    assert ask(readings, FILE, "next_image_is_not_denied_what_squashing_needs")[0] is GREEN
 
 
 def test_erofs_stands_in_for_squashfs():

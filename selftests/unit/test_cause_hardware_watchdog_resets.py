@@ -48,13 +48,15 @@ def image(*modules):
 
 RUNNING = "Watchdog Timer Is:      Started/Running\nWatchdog Timer Action:  Hard Reset (0x01)\nInitial Countdown:      {} sec"
 BMC_STOPPED = says("bmc_watchdog", RUNNING.format("20.0").replace("Started/Running", "Stopped"))
-SHORT = {"identity": "i6300ESB timer", "state": "active", "timeout": 12, "driver": "i6300esb"}
+SHORT = {"identity": "i6300ESB timer", "state": "active", "timeout": 4, "driver": "i6300esb"}
+LOCKED = {**SHORT, "nowayout": 1}
 IDLE = {**SHORT, "state": "inactive"}
 MEDIUM = {**SHORT, "timeout": 31}
 HPWDT = {**MEDIUM, "timeout": 30, "driver": "hpwdt"}
 TWO_DRIVERS = dog(**MEDIUM)
 TWO_DRIVERS = replace(TWO_DRIVERS, text=f"{TWO_DRIVERS.text}\nwatchdog0 driver hpwdt")
 LEGACY = "legacy identity /dev/watchdog\nlegacy driver ib700wdt\nlegacy users {}\nlegacy timeout {}"
+SYSTEMD_4 = says("systemd_watchdog", "RuntimeWatchdogUSec=4s")
 SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
 
 
@@ -68,7 +70,7 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         # a dump of all memory takes longer
         ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 50})], Verdict.ABSENT),
         (
-            [KDUMP_TOOLS, says("kdump_tools_defaults", 'MAKEDUMP_ARGS="-c -d 1"'), dog(**{**SHORT, "timeout": 50})],
+            [KDUMP_TOOLS, says("kdump_tools_defaults", 'MAKEDUMP_ARGS="-c -d 1"'), dog(**{**LOCKED, "timeout": 50})],
             Verdict.PRESENT,
         ),
         (
@@ -80,18 +82,27 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         # started by the firmware: nobody opened it, the kernel feeds it (or not), and it counts
         ([KDUMP_TOOLS, dog(8, 7, **IDLE, timeleft=9)], Verdict.PRESENT),
         ([KDUMP_TOOLS, dog(12, 11, **IDLE, timeleft=11)], Verdict.PRESENT),
+        # the udev of the system that is booted may load the driver in time, unless the timer is locked or nothing stops it
+        ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 12})], Verdict.UNDETERMINED),
+        ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 30})], Verdict.UNDETERMINED),
+        ([KDUMP_TOOLS, dog(**{**LOCKED, "timeout": 12})], Verdict.PRESENT),
+        ([KDUMP_TOOLS, dog(**HPWDT), cmdline("watchdog.handle_boot_enabled=0")], Verdict.PRESENT),
+        ([KDUMP_TOOLS, dog(**{**HPWDT, "driver": "w83627hf_wdt"})], Verdict.UNDETERMINED),
+        ([KDUMPCTL, dog(**{**SHORT, "timeout": 12})], Verdict.PRESENT),
+        ([KDUMP_TOOLS, says("watchdogs", "")], Verdict.UNDETERMINED),
+        ([KDUMP_TOOLS, says("watchdogs", "core open_timeout 0")], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, dog(21, 21, **IDLE, timeleft=21)], Verdict.ABSENT),
         ([KDUMP_TOOLS, dog("", "", **IDLE, timeleft="")], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, dog(identity="Software Watchdog", state="active", timeout=10, driver="softdog")], Verdict.ABSENT),
-        ([KDUMP_TOOLS, says("watchdogs")], Verdict.ABSENT),
+        ([KDUMP_TOOLS, says("watchdogs", "none")], Verdict.ABSENT),
         ([KDUMP_TOOLS, says("watchdogs", "", "/sys is not mounted, or hidden", 65)], Verdict.UNDETERMINED),
         # a kernel without the attributes: only systemd tells
         ([KDUMP_TOOLS, says("watchdogs", "watchdog0 driver hpwdt")], Verdict.UNDETERMINED),
-        ([KDUMP_TOOLS, says("watchdogs", "watchdog0 driver hpwdt"), SYSTEMD_20], Verdict.PRESENT),
+        ([KDUMP_TOOLS, says("watchdogs", "watchdog0 driver hpwdt"), SYSTEMD_4], Verdict.PRESENT),
         ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 0})], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, denied("watchdogs")], Verdict.UNDETERMINED),
         # how long the dump takes matters where there is a timer
-        ([KDUMP_TOOLS, says("watchdogs"), denied("meminfo")], Verdict.ABSENT),
+        ([KDUMP_TOOLS, says("watchdogs", "none"), denied("meminfo")], Verdict.ABSENT),
         ([KDUMP_TOOLS, dog(**{**SHORT, "timeout": 600}), denied("meminfo")], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS], Verdict.UNDETERMINED),
         # runs down twice before it resets
@@ -99,9 +110,9 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         # the capture kernel takes the timer over where its driver is in the image, or built in, and loads in time
         ([KDUMPCTL, image("i6300esb"), dog(**MEDIUM)], Verdict.ABSENT),
         ([KDUMP_TOOLS, image("i6300esb"), dog(**MEDIUM)], Verdict.ABSENT),
-        ([KDUMP_TOOLS, denied("initramfs"), dog(**SHORT)], Verdict.UNDETERMINED),
-        ([KDUMPCTL, image("i6300esb"), dog(**SHORT)], Verdict.UNDETERMINED),
-        ([KDUMPCTL, image("i6300esb"), dog(**{**SHORT, "timeout": 5})], Verdict.PRESENT),
+        ([KDUMP_TOOLS, denied("initramfs"), dog(**{**SHORT, "timeout": 12})], Verdict.UNDETERMINED),
+        ([KDUMPCTL, image("i6300esb"), dog(**{**SHORT, "timeout": 12})], Verdict.UNDETERMINED),
+        ([KDUMPCTL, image("i6300esb"), dog(**SHORT)], Verdict.PRESENT),
         ([KDUMPCTL, image("virtio_blk"), dog(**{**MEDIUM, "timeout": 30})], Verdict.PRESENT),
         ([KDUMPCTL, image("iTCO_wdt"), dog(**{**MEDIUM, "driver": "iTCO_wdt", "below": "lpc_ich"})], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("iTCO_wdt", "lpc_ich"), dog(**{**MEDIUM, "driver": "iTCO_wdt", "below": "lpc_ich"})], Verdict.ABSENT),
@@ -109,7 +120,7 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         ([KDUMPCTL, image("i6300esb"), TWO_DRIVERS], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("i6300esb", "hpwdt"), TWO_DRIVERS], Verdict.ABSENT),
         ([KDUMPCTL, denied("initramfs"), dog(**MEDIUM)], Verdict.UNDETERMINED),
-        ([KDUMPCTL, denied("initramfs"), dog(**{**SHORT, "timeout": 5})], Verdict.PRESENT),
+        ([KDUMPCTL, denied("initramfs"), dog(**SHORT)], Verdict.PRESENT),
         ([KDUMP_TOOLS, dog(**{**MEDIUM, "driver": "sbsa-gwdt"})], Verdict.ABSENT),
         # the core does not feed a timer that ran before, or not for long; a driver that stops it needs no core
         ([KDUMPCTL, image("hpwdt"), dog(**HPWDT)], Verdict.ABSENT),
@@ -136,6 +147,88 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
 def test_watchdogs(readings, verdict):
     transcript = host(*HOST, image("virtio_blk"), *readings)
     assert ask(transcript, "hardware_watchdog_resets", "no_watchdog_expires_before_the_dump_is_done")[0] is verdict
+
+
+CONF = "/etc/systemd/system.conf"
+OWN = "/etc/systemd/system.conf.d/own.conf"
+VENDOR = "/usr/lib/systemd/system.conf.d/own.conf"
+
+
+def at_boot(*lines, files=(CONF, OWN)):
+    return says("watchdog_settings", "\n".join([*(f"file {file}" for file in files), *lines]))
+
+
+def systemd(value, file=OWN):
+    return at_boot(f"{file}:RuntimeWatchdogSec={value}")
+
+
+def entry(words):
+    menu = f"menuentry 'A' {{\n linux /boot/vmlinuz-1 root=/dev/vda {words}\n}}"
+    return says("boot_configuration", f"== /boot/grub/grub.cfg\n{menu}")
+
+
+DAEMON = ("unit watchdog.service", "/etc/watchdog.conf:watchdog-device = /dev/watchdog")
+WATCHDOG_CONF = (CONF, "/etc/watchdog.conf", "/etc/default/watchdog", "/etc/modules")
+NEVER_STARTED = {**IDLE, "timeout": 600, "max_timeout": 2046}
+NONE = says("watchdogs", "none")
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict"),
+    [
+        ([dog(**IDLE), systemd("4")], Verdict.PRESENT),
+        ([dog(**NEVER_STARTED), systemd("4s")], Verdict.PRESENT),
+        ([dog(**NEVER_STARTED), systemd("10min")], Verdict.ABSENT),
+        ([dog(**NEVER_STARTED), systemd("default")], Verdict.ABSENT),
+        ([dog(**IDLE), systemd("default")], Verdict.PRESENT),
+        ([dog(**NEVER_STARTED), systemd("off")], Verdict.ABSENT),
+        ([dog(**NEVER_STARTED), at_boot()], Verdict.ABSENT),
+        # too close to call, for the same reasons as one that runs
+        ([dog(**NEVER_STARTED), systemd("12")], Verdict.UNDETERMINED),
+        # whether the driver takes so long a time-out
+        ([dog(**IDLE), systemd("10min")], Verdict.UNDETERMINED),
+        ([dog(**IDLE, max_timeout=60), systemd("10min")], Verdict.UNDETERMINED),
+        ([dog(**IDLE, max_timeout=0), systemd("10min")], Verdict.ABSENT),
+        # the drop-in in /etc hides that of its name in /usr; the last one counts; what is no time is not understood
+        ([dog(**IDLE), at_boot(f"{VENDOR}:RuntimeWatchdogSec=4", files=(CONF, OWN, VENDOR))], Verdict.ABSENT),
+        ([dog(**IDLE), at_boot(f"{CONF}:RuntimeWatchdogSec=off", f"{OWN}:RuntimeWatchdogSec=4")], Verdict.PRESENT),
+        ([dog(**IDLE), at_boot(f"{CONF}:RuntimeWatchdogSec=4", f"{OWN}:RuntimeWatchdogSec=off")], Verdict.ABSENT),
+        ([dog(**IDLE), systemd("soon")], Verdict.UNDETERMINED),
+        # another device than the one that is there; one that this cannot name
+        ([dog(**IDLE), at_boot(f"{OWN}:RuntimeWatchdogSec=4", f"{OWN}:WatchdogDevice=/dev/watchdog1")], Verdict.ABSENT),
+        ([dog(**IDLE), at_boot(f"{OWN}:RuntimeWatchdogSec=4", f"{OWN}:WatchdogDevice=/dev/by-id/x")], Verdict.UNDETERMINED),
+        # the kernel's command line speaks last
+        ([dog(**IDLE), at_boot(), entry("systemd.watchdog_sec=4")], Verdict.PRESENT),
+        ([dog(**IDLE), systemd("4"), entry("systemd.watchdog_sec=off")], Verdict.ABSENT),
+        ([dog(**IDLE), at_boot(), denied("boot_configuration")], Verdict.UNDETERMINED),
+        # a daemon that was never started, with and without a device, switched off, and one that is not known here
+        ([dog(**NEVER_STARTED), at_boot(*DAEMON, files=WATCHDOG_CONF)], Verdict.ABSENT),
+        (
+            [dog(**NEVER_STARTED), at_boot(*DAEMON, "/etc/watchdog.conf:watchdog-timeout = 4", files=WATCHDOG_CONF)],
+            Verdict.PRESENT,
+        ),
+        ([dog(**IDLE), at_boot(DAEMON[0], files=WATCHDOG_CONF)], Verdict.ABSENT),
+        ([dog(**IDLE), at_boot(*DAEMON, "/etc/default/watchdog:run_watchdog=0", files=WATCHDOG_CONF)], Verdict.ABSENT),
+        ([dog(**IDLE), at_boot("unit sbd.service")], Verdict.UNDETERMINED),
+        # no watchdog there: but a driver may come with the boot
+        ([NONE, systemd("4")], Verdict.ABSENT),
+        (
+            [NONE, at_boot(f"{OWN}:RuntimeWatchdogSec=4", "/etc/modules:iTCO_wdt", files=(CONF, OWN, "/etc/modules"))],
+            Verdict.UNDETERMINED,
+        ),
+        ([NONE, at_boot(*DAEMON, "/etc/default/watchdog:watchdog_module=iTCO_wdt", files=WATCHDOG_CONF)], Verdict.UNDETERMINED),
+        ([dog(identity="Software Watchdog", state="inactive", timeout=10, driver="softdog"), systemd("4")], Verdict.ABSENT),
+        # what runs, and nothing here knows why
+        ([dog(**SHORT), at_boot()], Verdict.NOT_APPLICABLE),
+        ([dog(**SHORT), systemd("4")], Verdict.PRESENT),
+        ([dog(**IDLE), denied("watchdog_settings")], Verdict.UNDETERMINED),
+        ([dog(**IDLE), says("watchdog_settings", "")], Verdict.UNDETERMINED),
+        ([dog(**IDLE), says("watchdog_settings", "no systemd")], Verdict.ABSENT),
+    ],
+)
+def test_next_boot(readings, verdict):
+    transcript = host(*HOST, KDUMP_TOOLS, image("virtio_blk"), cmdline("BOOT_IMAGE=/boot/vmlinuz-1"), entry(""), *readings)
+    assert ask(transcript, "hardware_watchdog_resets", "next_boot_arms_no_watchdog_that_expires")[0] is verdict
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from kdump.verdict import Verdict
 from selftests.judging import ask, says
 from selftests.kernel_trees import RELEASE, VERSION, build_tree, package, x86_image
 from selftests.unit.test_cause_dracut_modules_missing import (
+    DRACUT,
     DRACUT_050,
     DRACUT_055,
     DRACUT_059,
@@ -53,6 +54,7 @@ def kdumpctl(*readings):
             says("kdump_userspace", "/usr/bin/kdumpctl"),
             says("squash_tools", "/usr/sbin/mksquashfs"),
             says("dracut_args", "", "", 1),
+            says("dracut_omissions", DRACUT),
             *readings,
         ]
     )
