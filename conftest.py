@@ -1,3 +1,3 @@
 """Loads the suite's plugins; nothing else."""
 
-pytest_plugins = ["kdump.plugin", "kdump.qualification.plugin", "lab.plugin"]
+pytest_plugins = ["kdump.cycles", "kdump.plugin", "kdump.qualification.plugin", "lab.plugin"]

@@ -26,7 +26,7 @@ from .progress import Progress, ReadingInventory, Told
 from .report.circumstances import describe
 from .report.files import checked_folder
 from .report.model import ExitStatus, Finding, HostState, Run
-from .run_loop import RunLoop, look_for_cycles_seldom
+from .run_loop import RunLoop
 from .short_protocol import ShortProtocol
 from .stopping import Stopping
 from .transcript import Transcript, sanitise
@@ -81,7 +81,6 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{SIGNATURE}: what the tests of a file look for")
-    look_for_cycles_seldom()
     option = config.option
     if option.forks < 1:
         raise pytest.UsageError("--forks must be at least 1")

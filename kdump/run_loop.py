@@ -13,9 +13,6 @@ import pytest
 
 from .hosts import Target
 
-# New objects before the collector looks. The tests of 1,000 hosts are as many, and what is judged of them once more.
-SELDOM = (1_000_000, 20, 20)
-
 
 class RunLoop:
     """pytest's loop over the tests, host by host. ``host_of`` tells whom a target waits for (None: for nobody),
@@ -54,13 +51,6 @@ class RunLoop:
                 self._judged(current)
         gc.freeze()  # reports and findings, before pytest looks five times for cycles in them
         return True
-
-
-def look_for_cycles_seldom() -> None:
-    """Have Python's cycle collector look as good as never: what a run makes lasts until its end, and looking at it again and
-    again took a tenth of the run. What was in cycles was some 80 KB per host, and is undone where it is done with: exceptions
-    of judged tests (kdump/short_protocol.py) and closed connections (kdump/connection/transport.py)."""
-    gc.set_threshold(*SELDOM)
 
 
 class _Ready:

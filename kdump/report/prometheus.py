@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily
 
 from .files import checked_path, replace_file
 from .model import Answer, ExitStatus, Run, State
 from .terminal import complain
+
+if TYPE_CHECKING:  # few runs write it, and it takes 7 ms to load
+    from prometheus_client import Metric
+    from prometheus_client.core import GaugeMetricFamily
 
 PREFIX = "kdump_acceptance_"
 
@@ -80,11 +83,15 @@ class _OfRun:
 
 
 def _gauge(name: str, documentation: str, labels: list[str] | None = None, value: float | None = None) -> GaugeMetricFamily:
+    from prometheus_client.core import GaugeMetricFamily
+
     return GaugeMetricFamily(PREFIX + name, documentation, value=value, labels=labels)
 
 
 def text(run: Run, exit_status: int) -> str:
     """The run in Prometheus' text format."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
     registry = CollectorRegistry()
     registry.register(_OfRun(run, exit_status))
     return generate_latest(registry).decode()
