@@ -51,7 +51,8 @@ class Machine:
     *devices* are arguments of QEMU's ``-device`` ("i6300esb"), *options* any other QEMU arguments
     (("-action", "watchdog=reset")), *disks* empty disks besides the root disk. *console* is a file for the serial
     console; without it, one in the run folder, which goes with the machine (console() keeps its last text).
-    A *detached* machine survives this process from disown() on.
+    A *detached* machine survives this process from disown() on. With *one_connection*, all commands share one, and who panics
+    or resets the machine calls drop_connection().
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Machine:
         options: tuple[str, ...] = (),
         console: Path | None = None,
         detached: bool = False,
+        one_connection: bool = False,
         say: Callable[[str], None] = tell,
     ) -> None:
         self.image = image
@@ -78,6 +80,7 @@ class Machine:
         self.devices = devices
         self.options = options
         self.detached = detached
+        self.one_connection = one_connection
         self.say = say
         self.restored = False
         self.port = 0
@@ -172,6 +175,7 @@ class Machine:
 
     def freeze(self) -> state.State:
         """Saves memory and disks for restore() and ends the machine."""
+        self.drop_connection()
         saved = state.find(self.image.folder, self.hardware())
         folder = self._folder()
         fresh = folder / "state"  # goes with the machine if we are killed before it is complete
@@ -248,7 +252,13 @@ class Machine:
 
     @property
     def address(self) -> ssh.Address:
-        return ssh.Address(self.port, self.image.keys / "user", self._folder() / "known_hosts")
+        shared = self._folder() / "ssh-%r" if self.one_connection else None
+        return ssh.Address(self.port, self.image.keys / "user", self._folder() / "known_hosts", shared)
+
+    def drop_connection(self) -> None:
+        """Ends the connection that commands share: the next one makes another."""
+        if self.one_connection:
+            ssh.hang_up(self.address)
 
     @property
     def ssh_config(self) -> Path:

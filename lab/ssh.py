@@ -1,4 +1,7 @@
-"""Commands in a machine over OpenSSH, each a connection of its own: a crash or a reboot breaks nothing."""
+"""Commands in a machine over OpenSSH, each a connection of its own: a crash or a reboot breaks nothing.
+
+An emulated machine needs seconds for the keys of each connection: who says when it crashes may share one (Address.shared).
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,16 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """How to reach a machine: its forwarded port on 127.0.0.1, its user key, and its host key in *known_hosts*."""
+    """How to reach a machine: its forwarded port on 127.0.0.1, its user key, and its host key in *known_hosts*.
+
+    *shared* is a socket that ssh makes at the first command (``%r``: the user's name): all go over that one connection, until
+    hang_up() or the machine's end.
+    """
 
     port: int
     identity: Path
     known_hosts: Path
+    shared: Path | None = None
 
     def command(self, user: str = "root", *, tty: bool = False) -> list[str]:
         """The ssh command line without the remote command; nothing of the user's own configuration takes part."""
@@ -34,6 +42,8 @@ class Address:
             "ServerAliveInterval": "10", "ServerAliveCountMax": "6", "LogLevel": "ERROR", "ForwardX11": "no",
             "UserKnownHostsFile": f'"{self.known_hosts}"', "GlobalKnownHostsFile": "/dev/null",
         }  # fmt: skip
+        if self.shared:
+            options |= {"ControlMaster": "auto", "ControlPersist": "yes", "ControlPath": f'"{self.shared}"'}
         line = ["ssh", "-F", "none", "-i", str(self.identity), "-p", str(self.port)]
         for key, value in options.items():
             line += ["-o", f"{key}={value}"]
@@ -51,6 +61,12 @@ def run(address: Address, command: str, *, user: str = "root", deadline: float =
     except FileNotFoundError as error:
         raise LabError("The lab needs ssh, which is not installed: apt-get install openssh-client") from error
     return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def hang_up(address: Address, user: str = "root") -> None:
+    """Ends a shared connection; nothing where there is none."""
+    *options, destination = address.command(user)
+    subprocess.run([*options, "-O", "exit", destination], capture_output=True, check=False)
 
 
 def has_banner(port: int, deadline: float = 3.0) -> bool:

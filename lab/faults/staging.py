@@ -73,7 +73,7 @@ def audit(machine: Machine, folder: Path, *options: str) -> Audit:
     return Audit(done.returncode, found, done.stdout + done.stderr)
 
 
-def machine_on(target: str, ground: Ground, console: Path | None = None) -> Machine:
+def machine_on(target: str, ground: Ground, console: Path | None = None, *, one_connection: bool = False) -> Machine:
     """The machine that a fault or a crash is staged on, not booted yet. Raises LabError without its image."""
     built = image.find(target)
     options = ground.options
@@ -88,6 +88,7 @@ def machine_on(target: str, ground: Ground, console: Path | None = None) -> Mach
         devices=ground.devices,
         options=options,
         console=console,
+        one_connection=one_connection,
     )
 
 
@@ -151,7 +152,7 @@ class Staging:
         if self._machine is not None and self._ground == (target, ground):
             return self._machine
         self._throw_away()
-        machine = machine_on(target, ground)
+        machine = machine_on(target, ground, one_connection=True)
         try:
             machine.boot(freeze=(target, ground) in self._freeze)
             for command in ground.prepare:
@@ -190,6 +191,7 @@ def _judge(machine: Machine, fault: Fault, folder: Path) -> tuple[Audit, list[st
 def panic(machine: Machine) -> None:
     """Panics the machine, a second after this returned."""
     machine.check(_PANIC)
+    machine.drop_connection()
 
 
 def crash(machine: Machine, ended: str) -> None:

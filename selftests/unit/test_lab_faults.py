@@ -118,7 +118,7 @@ def test_the_way_back_from_a_crash_is_looked_for_right_behind_it():
         def wait_for_ssh(self):
             pass
 
-        settle = wait_for_ssh
+        settle = drop_connection = wait_for_ssh
 
     crash(Console(), "saved vmcore in")
 
