@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +127,7 @@ class Audit:
         self._judged_of: Counter[Target] = Counter()  # targets of a host that are still to be judged
         self._found: dict[Target, list[Finding]] = {}
         self._expected: Counter[str] = Counter()  # tests per host of the run
+        self._in_part: set[Target] = set()  # those for which tests of the suite were left out
 
     @property
     def targets(self) -> list[Target]:
@@ -192,9 +193,28 @@ class Audit:
 
         items.sort(key=place)
 
+    def _of_the_suite(self) -> set[Path]:
+        """The files that judge a host as it runs: those right in the folders that pytest.ini names."""
+        folders = [self._config.rootpath / name for name in self._config.getini("testpaths")]
+        return {path for folder in folders for path in folder.glob("test_*.py")}
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        files = self._of_the_suite()
+        self._in_part |= {target for item in items if item.path in files and (target := target_of(item))}
+
+    def _selected_in_part(self, items: Sequence[pytest.Item]) -> None:
+        """Whatever left tests out: -k, -m, --deselect, --lf, or files that were not named."""
+        files = self._of_the_suite()
+        met: dict[Target, set[Path]] = {}
+        for item in items:
+            if target := target_of(item):
+                met.setdefault(target, set()).add(item.path)
+        self._in_part |= {target for target, paths in met.items() if not files <= paths}
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self._config.option.collectonly or not session.items:
             return
+        self._selected_in_part(session.items)
         option = self._config.option
         dumps = about_dumps.AboutDumps(self._config)
         wanted = dict.fromkeys(name for item in session.items for name in getattr(item, "fixturenames", ()))
@@ -241,7 +261,7 @@ class Audit:
             except CouldNotDetermine as problem:
                 self._run.hosts[target.name] = HostState(target.name, reached=False, problem=str(problem), groups=target.groups)
                 raise
-            self._run.hosts[target.name] = state_of(target, knowledge)
+            self._run.hosts[target.name] = state_of(target, knowledge, in_part=target in self._in_part)
             self._knowledge[target] = knowledge
         return self._knowledge[target]
 
@@ -388,7 +408,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def state_of(target: Target, knowledge: Knowledge) -> HostState:
+def state_of(target: Target, knowledge: Knowledge, *, in_part: bool) -> HostState:
     """How a target answered."""
     found = knowledge.maybe("flavour")
     return HostState(
@@ -398,6 +418,7 @@ def state_of(target: Target, knowledge: Knowledge) -> HostState:
         flavour=found.value.name if found.known else "",
         groups=target.groups,
         kernel_at_rest=bool(target.kernel),
+        in_part=in_part and not target.kernel,
     )
 
 

@@ -171,6 +171,8 @@ class HostState:
 
     #: not a host as it runs, but a kernel that is installed there or lies in a folder: nothing proves that it dumps
     kernel_at_rest: bool = False
+    #: not all of the suite's tests were selected: whether it would dump was not looked at
+    in_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ class Answer(Enum):
         passive = {
             Answer.UNDETERMINED: "could not be determined",
             Answer.WAIVED: "with waived causes only",
-            Answer.NOTHING_AGAINST: "with nothing found against the kernel",
+            Answer.NOTHING_AGAINST: "with nothing found against them",
             Answer.NOTHING_JUDGED: "not judged",
         }
         return passive.get(self, self.value)
@@ -242,7 +244,7 @@ class HostReport:
             return Answer.WAIVED
         if State.ABSENT not in states:
             return Answer.NOTHING_JUDGED
-        return Answer.NOTHING_AGAINST if self.host.kernel_at_rest else Answer.WOULD_DUMP
+        return Answer.NOTHING_AGAINST if self.host.kernel_at_rest or self.host.in_part else Answer.WOULD_DUMP
 
     @property
     def first_failing(self) -> Finding | None:
@@ -300,7 +302,8 @@ class HostReport:
         number, state = counted[0]
         noun = "cause" if number == 1 else "causes"
         others = "".join(f", {number} {state}" for number, state in counted[1:])
-        return f" ({number} {noun} {state}{others})"
+        left_out = "; not all tests were selected" if self.host.in_part else ""
+        return f" ({number} {noun} {state}{others}{left_out})"
 
 
 def describe(finding: Finding) -> str:

@@ -112,7 +112,7 @@ class Terminal:
 
 def hosts(reports: list[HostReport], *, everyone: bool) -> Iterator[Line]:
     """One line per host; the healthy ones in one line together unless ``everyone`` is to be named."""
-    counted = () if everyone else (Answer.WAIVED, Answer.WOULD_DUMP, Answer.NOTHING_JUDGED)
+    counted = () if everyone else (Answer.WAIVED, Answer.NOTHING_AGAINST, Answer.WOULD_DUMP, Answer.NOTHING_JUDGED)
     named = [report for report in reports if report.answer not in counted]
     width = max((len(report.host.name) for report in named), default=0)
     for report in named:

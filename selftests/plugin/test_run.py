@@ -41,6 +41,15 @@ def test_other_is_one(other):
 '''
 
 
+MORE = """
+more = fact("more", "cat /other", int, absent=NotApplicable("there is no more"))
+
+
+def test_more_is_one(more):
+    assert more == 1
+"""
+
+
 def number(text, status=0):
     return Reading("cat /number", text, "cat: /number: Permission denied" if status else "", status)
 
@@ -167,6 +176,19 @@ def test_a_probe_that_could_not_be_started_is_told_in_the_words_of_who_tried(sui
     assert result.ret == 6
     (line,) = [line for line in result.outlines if line.startswith("docker://box") and "unreachable" in line]
     assert "the probe answered nothing that can be read (exit status " in line and "docker" in line.partition("(")[2]
+
+
+@pytest.mark.parametrize(
+    "options", [["-k", "number_is_one"], ["test_more.py"], ["--deselect=test_something.py::test_number_is_one"]]
+)
+def test_a_host_that_was_judged_in_part_is_not_said_to_dump(suite, pytester, options):
+    pytester.makeini("[pytest]\ntestpaths = .\n")
+    pytester.makepyfile(test_more=SUITE.partition("number = ")[0].replace("something", "more") + MORE)
+    assert "good  would dump (" in suite("good", options=["-q"]).stdout.str()
+    result = suite("good", options=["-q", *options])
+    assert result.ret == 0
+    text = result.stdout.str()
+    assert "good  nothing found against it (" in text and "not all tests were selected" in text and "would dump" not in text
 
 
 @pytest.mark.hostility(23)
