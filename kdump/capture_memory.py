@@ -28,6 +28,8 @@ _USERSPACE = 20 * MiB
 _REAL_ROOT = 10 * MiB
 #: the buffers of a network card, and what speaks over it
 _NETWORK = 30 * MiB
+#: kdump-utils adds it where AMD's memory encryption is active (is_sme_or_sev_active()): more goes through bounce buffers
+_ENCRYPTION = 64 * MiB
 #: kdump-utils adds it on aarch64 with 64 KiB pages where there is an SMMU (has_aarch64_smmu())
 _SMMU = 384 * MiB
 _MAKEDUMPFILE = 10 * MiB
@@ -94,6 +96,8 @@ class Inputs:
     luks: int
     network: bool = False
     swiotlb: int = 0
+    encrypted: bool = False
+    min_free: int = 0
 
 
 def needed(host: Inputs) -> CaptureMemory:
@@ -115,8 +119,10 @@ def needed(host: Inputs) -> CaptureMemory:
     start = Part("the kernel's start", _EARLY[0] + _START[0], _EARLY[1] + _START[1] + large)
     base = (kernel, unpacked, pages, cpus, start)
     unpacking = (*base, packed)
-    saving = (*base, _modules(host), *_drivers(host), _programs(host), *_luks(host), *_bounce_buffers(host))
-    least = sum(part.least for part in unpacking)
+    # what nobody but the kernel itself may take (mm/page_alloc.c, the minimum watermark); what was unpacked is gone by then
+    withheld = [Part("vm.min_free_kbytes", host.min_free, host.min_free)] if host.min_free else []
+    saving = (*base, _modules(host), *_drivers(host), _programs(host), *_luks(host), *_bounce_buffers(host), *withheld)
+    least = max(sum(part.least for part in parts) for parts in (unpacking, (kernel, pages, cpus, start, *withheld)))
     peak = max(unpacking, saving, key=lambda parts: sum(part.safe for part in parts))
     return CaptureMemory(host.reserved, peak, least, sum(part.safe for part in peak))
 
@@ -156,6 +162,7 @@ def _programs(host: Inputs) -> Part:
 def _bounce_buffers(host: Inputs) -> list[Part]:
     # they may lie in the small range below 4 GiB instead, if there is one
     asked = [Part("swiotlb=", 0, host.swiotlb)] if host.swiotlb else []
+    asked += [Part("memory encryption", 0, _ENCRYPTION)] if host.encrypted else []
     return asked + ([Part("SMMU", 0, _SMMU, "whether an SMMU takes memory was not looked at")] if host.page == 64 << 10 else [])
 
 

@@ -4,6 +4,7 @@ The capture kernel runs in the reserved memory alone. If that is too little it c
 panic and dies of "Out of memory" while its initramfs unpacks, while drivers start or while makedumpfile works. Only the
 serial console sees it: there is no vmcore, nothing on disk says why, and without panic= on the capture kernel's command
 line the machine hangs there for ever. Until the crash everything looks ready: loading needs far less than running.
+kdump-tools boots the whole system for the dump, whose vm.min_free_kbytes= was meant for all of the memory.
 """
 
 from kdump import Severity, Stage, cause

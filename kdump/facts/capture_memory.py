@@ -17,6 +17,7 @@ from ..parsers.crashkernel import Request, human
 from ..parsers.dump_target import DumpTarget
 from ..parsers.initramfs import Image, Initramfs
 from ..parsers.iomem import AddressMap, Range
+from ..parsers.sysctl import Setting
 from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
 from .kernel import CommandLine
 from .reservation import NextReservation, Reservation
@@ -52,6 +53,7 @@ def capture_inputs(
     loaded_modules: Mapping[str, int],
     luks_memory: int,
     maybe_dump_target: Maybe[DumpTarget],
+    maybe_memory_sysctl_at_boot: Maybe[Mapping[str, Setting]],
 ) -> Inputs:
     """Everything that the need for memory is computed from."""
     listing = maybe_initramfs.value if maybe_initramfs.known else None
@@ -73,6 +75,8 @@ def capture_inputs(
         luks=luks_memory if opens else 0,
         network=not (maybe_dump_target.known and maybe_dump_target.value.is_local),
         swiotlb=_swiotlb(capture_cmdline),
+        encrypted=capture_cmdline.values("mem_encrypt")[-1:] == ["on"],
+        min_free=_min_free(maybe_memory_sysctl_at_boot.value) if flavour.boots_real_root else 0,
     )
 
 
@@ -91,6 +95,12 @@ def _swiotlb(cmdline: CommandLine) -> int:
     """
     given = [value.partition(",")[0] for value in cmdline.values("swiotlb")]
     return int(given[-1]) << 11 if given and given[-1].isdecimal() else 0
+
+
+def _min_free(at_boot: Mapping[str, Setting]) -> int:
+    """Bytes that systemd-sysctl(8) of the system that is booted for the dump keeps free; 0 where the kernel decides."""
+    setting = at_boot.get("vm.min_free_kbytes")
+    return int(setting.value) << 10 if setting is not None else 0
 
 
 def _cpus(cmdline: CommandLine, possible: int) -> int:

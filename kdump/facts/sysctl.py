@@ -6,3 +6,4 @@ from ..fact import fact
 from ..parsers.sysctl import settings_at_boot
 
 sysctl_at_boot = fact("sysctl_at_boot", "sysctl_at_boot 'kptr_restrict|kexec_load_disabled'", settings_at_boot, statuses=(0, 1))
+memory_sysctl_at_boot = fact("memory_sysctl_at_boot", "sysctl_at_boot min_free_kbytes vm", settings_at_boot, statuses=(0, 1))

@@ -87,6 +87,10 @@ def test_clear_cases_are_clear() -> None:
         ({"modules": {"mlx5_core": 2 * M}}, 256, "unknown"),
         ({"network": True}, 160, "unknown"),
         ({"swiotlb": 64 * M}, 192, "unknown"),
+        ({"encrypted": True}, 192, "unknown"),
+        ({"min_free": 64 * M}, 192, "unknown"),
+        ({"min_free": 192 * M}, 256, "present"),
+        ({"min_free": 64 * M}, 512, "absent"),
         ({"page": 65536}, 512, "unknown"),  # an SMMU may take most of it
         ({"boots_real_root": False, "modules": {"mlx5_core": 2 * M}}, 256, "absent"),  # not in the image
     ],
@@ -167,6 +171,24 @@ def appended(words: str) -> Reading:
 def unpacked(size: int) -> Reading:
     listing = KDUMPCTL.readings[says("initramfs").command]
     return replace(listing, text=re.sub(r"(?m)^total .*", f"total {size} {size} 412", listing.text))
+
+
+MIN_FREE = "/etc/sysctl.d/10-db.conf\n/etc/sysctl.d/10-db.conf:vm.min_free_kbytes = {}"
+
+
+@pytest.mark.parametrize(
+    ("reading", "found"),
+    [
+        (says("memory_sysctl_at_boot", MIN_FREE.format(262144)), Verdict.PRESENT),
+        (says("memory_sysctl_at_boot", MIN_FREE.format(1024)), Verdict.ABSENT),
+        (says("memory_sysctl_at_boot", MIN_FREE.format("much")), Verdict.UNDETERMINED),
+        (denied("memory_sysctl_at_boot"), Verdict.UNDETERMINED),
+    ],
+)
+def test_memory_that_a_booted_system_keeps_free(reading: Reading, found: Verdict) -> None:
+    verdict, words = ask(host(*HEALTHY.readings.values(), reading), "crashkernel_too_small", ENOUGH)
+    assert verdict is found, words
+    assert ask(host(*KDUMPCTL.readings.values(), reading), "crashkernel_too_small", ENOUGH)[0] is Verdict.ABSENT
 
 
 @pytest.mark.parametrize(
