@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .connection.errors import printable
+from .transcript import mask
 
 # A name of the DNS, or an alias of ssh_config; never something that ssh(1) takes for an option.
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,252}")
@@ -38,8 +39,10 @@ class Spec(NamedTuple):
         return self.text.partition("://")[0] if "://" in self.text else ""
 
     def bad(self, why: str) -> BadHosts:
-        """The refusal of this entry. It shows the entry: not for one that holds a password."""
-        shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
+        """The refusal of this entry. It shows the entry, without the value of what is named as a password: not for one that holds
+        user:password@host."""
+        text = mask(self.text[: 2 * _SHOWN])
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
         return BadHosts(f"{self.origin}: {shown!r} {why}")
 
 

@@ -60,6 +60,7 @@ _PASSWORD_IN_URL = re.compile(r"(://[^\s/:@]+:)(?!\d{1,5}/)[^\s@]+(?=@)")
 _SECRETS = [
     *(f"{form(word)}=" for word in ("assword", "asswd", "assphrase", "ecret", "oken") for form in (str, str.upper)),
     ",pass=",
+    "_pass=",  # of Ansible's inventories
 ]
 _VALUE = re.compile(r"""\"[^"\n]+"|'[^'\n]+'|[^\s,;&"']+""")
 

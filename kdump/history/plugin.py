@@ -70,6 +70,7 @@ class History:
         self._store: Store | None = None
         self._id = 0
         self._resumed: dict[str, HostState] = {}
+        self._resumed_tests: tuple[str, ...] = ()
         self._broken = ""
 
     @pytest.hookimpl(trylast=True)  # not before the hosts are known to be usable
@@ -100,6 +101,7 @@ class History:
         self._waive_anew(store, last.id)
         kept = store.load(last)
         self._resumed = kept.hosts
+        self._resumed_tests = last.tests if kept.hosts else ()
         self._run.findings += kept.findings
         self._run.hosts.update(kept.hosts)
 
@@ -129,6 +131,10 @@ class History:
             return
         self._run.hosts.update({name: host for name, host in self._resumed.items() if host.name})
         tests = dict.fromkeys(item.nodeid.partition("[")[0] for item in session.items)
+        if self._resumed_tests and (new := [test for test in tests if test not in self._resumed_tests]):
+            raise pytest.UsageError(
+                f"--resume: the hosts that are judged already were not asked {new[0]}: begin anew without --resume"
+            )
         self._keep(lambda store: store.expect(self._id, [*self._resumed, *names], list(tests)))
 
     def pytest_kdump_host_finished(self, host: HostState, findings: Sequence[Finding], knowledge: Knowledge | None) -> None:

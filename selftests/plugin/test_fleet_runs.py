@@ -192,6 +192,19 @@ def test_a_report_that_cannot_be_made_says_why(fleet, options, status, words):
     assert words in text
 
 
+def test_tests_that_were_added_since_are_not_passed_over(fleet):
+    fleet()
+    with sqlite3.connect(fleet.path / "reports" / "history.sqlite") as connection:  # as if it had been killed
+        connection.execute("DELETE FROM host WHERE name = 'h4'")
+        connection.execute("UPDATE run SET exit_status = NULL, complete = 0")
+    fleet.path.joinpath("test_something.py").write_text(SUITE.replace("test_other_is_one", "test_other_is_two"))
+    status, text = fleet("--resume")
+    assert status == 4
+    assert "were not asked test_something.py::test_other_is_two: begin anew" in text
+    fleet.path.joinpath("test_something.py").write_text(SUITE)
+    assert fleet("--resume")[0] == 1
+
+
 def test_nothing_to_resume(fleet):
     fleet()
     status, text = fleet("--resume")

@@ -74,3 +74,13 @@ def test_an_endless_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("kdump.host_specs._MOST_BYTES", 1 << 20)
     with pytest.raises(BadHosts, match="larger than 1 MiB: this is no list of hosts"):
         specs("@/dev/zero", tmp_path)
+
+
+@pytest.mark.hostility(21)
+@pytest.mark.parametrize("line", ["ssh://db1?password=canary", "db1 ansible_ssh_pass=canary", 'db1 ansible_password="canary x"'])
+def test_a_refused_line_shows_no_password(tmp_path, line):
+    tmp_path.joinpath("list").write_text(line)
+    with pytest.raises(BadHosts) as refused:
+        for spec in specs("@list", tmp_path):
+            check(spec)
+    assert "list:1" in str(refused.value) and "canary" not in str(refused.value)
