@@ -233,15 +233,18 @@ class Store:
         self._causes.update((run, cause.id) for cause in new)
 
     def finish(self, run: int, duration: float, exit_status: int, waivers: Sequence[WaiverReview] = ()) -> None:
-        """The run ended; it is complete when every host that it expected is here."""
+        """The run ended; it is complete when every host that it expected is here, and any: one that ended before its hosts were
+        known is nothing to compare with."""
         with self.transaction() as connection:
             (expected,) = connection.execute("SELECT expected FROM run WHERE id = ?", (run,)).fetchone()
             (missing,) = connection.execute(
                 "SELECT count(*) FROM json_each(?) WHERE value NOT IN (SELECT name FROM host WHERE run = ?)", (expected, run)
             ).fetchone()
+            (finished,) = connection.execute("SELECT count(*) FROM host WHERE run = ?", (run,)).fetchone()
+            complete = finished > 0 and not missing
             connection.execute(
                 "UPDATE run SET duration = ?, exit_status = ?, complete = ?, waivers = ? WHERE id = ?",
-                (duration, exit_status, not missing, json.dumps([wire.review_to_data(one) for one in waivers]), run),
+                (duration, exit_status, complete, json.dumps([wire.review_to_data(one) for one in waivers]), run),
             )
 
     def prune(self, selection: str, shard: str, keep: int, keep_transcripts: int) -> None:

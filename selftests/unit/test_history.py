@@ -56,6 +56,12 @@ def test_a_run_is_complete_when_every_expected_host_is_there(store):
     assert store.past("selection", "", 99, 9) == []
 
 
+def test_a_run_that_ended_before_its_hosts_were_known_is_not_complete(store):
+    store.finish(store.begin(INFO, "selection"), 1.0, 2)
+    assert not store.run().complete
+    assert store.past("selection", "", 99, 9) == []
+
+
 def test_a_run_of_another_process_is_under_way_until_that_ends(store, monkeypatch):
     run = store.begin(INFO, "selection")
     assert not store.run(run).is_running  # it is this process
