@@ -30,6 +30,7 @@ FIELDS = ("cause", "hosts", "justification", "owner", "expires")
 EXPIRES_SOON = timedelta(days=14)
 _MOST_BYTES = 1 << 20
 _ORDER = list(WaiverStanding)
+_OF_ADDRESS = re.compile(r"\[(?=[^\]]*:)")  # the bracket of an IPv6 address, which to a glob begins a set of characters
 
 
 class BadWaivers(ValueError):
@@ -50,7 +51,7 @@ class Entry:
 
 
 def _matches(pattern: str, host: str, groups: Collection[str]) -> bool:
-    return pattern in groups or fnmatchcase(host, pattern)
+    return pattern in groups or fnmatchcase(host, _OF_ADDRESS.sub("[[]", pattern))
 
 
 def load(path: Path, today: date) -> list[Entry]:

@@ -8,7 +8,7 @@ import pytest
 from kdump.cause import Cause, Severity, Stage
 from kdump.report.model import Finding, HostState, Waiver, WaiverReview, WaiverStanding
 from kdump.verdict import Verdict
-from kdump.waivers import BadWaivers, Waivers, check, joined, load
+from kdump.waivers import BadWaivers, Entry, Waivers, check, joined, load
 
 TODAY = date(2028, 2, 29)  # a leap day
 GOOD = {"cause": "no-memory", "hosts": '[db1, "web*", spare]', "justification": "known", "owner": "ops", "expires": "2028-12-31"}
@@ -144,3 +144,16 @@ def test_the_reviews_of_shards_are_joined():
 def test_the_example_can_be_read():
     path = Path(__file__).parents[2] / "inventories" / "waivers.yml"
     assert load(path, date(2026, 12, 1))[0].hosts == ("databases",)
+
+
+def test_an_address_in_brackets_is_a_name():
+    """To a glob alone, [::1]:22 is one of two characters, and a port."""
+    hosts = ["root@[::1]:22", "root@[::10]:22", "root@1:22", "db1", "db2"]
+    waiver = Waiver("known", "ops", TODAY)
+
+    def covered(pattern):
+        return [host for host in hosts if Entry("no-memory", (pattern,), waiver, 1).covers(host, ())]
+
+    assert covered("root@[::1]:22") == hosts[:1]
+    assert covered("*@[::*]:22") == hosts[:2]
+    assert covered("db[1-2]") == hosts[3:]
