@@ -607,6 +607,8 @@ class Crash:
 
     def _needed(self) -> float | None:
         """Seconds from the panic until the dump was saved, or else until the machine was back."""
+        if self.resumed:  # it was back, or not, before anybody looked
+            return None
         if self._watch is None or self._file is None or Step.DOWN not in self._watch.reached:
             return None
         saved = self._watch.symptoms.get(Kind.SAVED)

@@ -155,13 +155,18 @@ class Watch:
         if seen.answer is None:
             self._missed += 1
             if self._missed == 2:
-                self.reached.setdefault(Step.DOWN, seen.at)
+                self.reached.setdefault(Step.DOWN, self._last_sign())
         elif seen.answer.boot_id != self.boot_id and not seen.answer.capturing:
+            self.reached.setdefault(Step.DOWN, self._last_sign())
             self._reach(Step.BACK, seen.at)
         elif seen.answer.boot_id == self.boot_id:
             self._missed, self._still_up = 0, seen.at
             if not self.symptoms:  # it was merely slow to answer
                 self.reached.pop(Step.DOWN, None)
+
+    def _last_sign(self) -> float:
+        """When the marked boot was last known to run: where nothing tells when it went down, the earliest that can be."""
+        return max(self.triggered, self._still_up)
 
     def _judge(self, at: float) -> None:
         if Step.DOWN not in self.reached:

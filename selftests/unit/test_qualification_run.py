@@ -121,6 +121,14 @@ def test_a_healthy_crash_is_proven_and_fired_once(world):
     assert crash.rate() == "27.8 MiB in 8.0 s, 3.5 MiB/s (by the times of the file)"
 
 
+def test_a_machine_that_nobody_could_ask_in_between_has_the_watchdog_budget_of_the_worst_case(world):
+    crash, host = world()
+    crash._setting.watchdogs = {"iTCO_wdt (watchdog0)": 30.0}
+    host.look = lambda deadline: Look(True, Answer("new")) if host.time.now > host.fired[0] + 60 else Look(False)
+    assert end_of(crash) is None
+    assert crash.budget() == "iTCO_wdt (watchdog0): 30 s ÷ 61 s = 0.5"
+
+
 def test_steps_that_need_a_console_say_so(world):
     crash, _ = world()
     for step in (Step.CAPTURE, Step.DUMPING):
@@ -281,6 +289,7 @@ def test_a_controller_that_dies_after_the_trigger_is_resumed_without_another_cra
     resumed, other = world(record=record)
     other.fired, other.token = host.fired, host.token
     assert end_of(resumed) is None and resumed.proven
+    assert resumed.budget() == ""  # when it was back, nobody saw
     assert len(other.fired) == 1
     assert not Store(tmp_path).load("db1").pending
 
