@@ -130,6 +130,11 @@ class Lines:
     def __init__(self) -> None:
         self._rest = ""
 
+    @property
+    def unfinished(self) -> str:
+        """What came since the last end of line."""
+        return self._rest
+
     def feed(self, data: bytes) -> list[str]:
         """The lines that ``data`` completes. A prompt has no end of line: it is looked at as soon as it is whole."""
         *lines, self._rest = re.split(r"[\r\n]+", self._rest + data.decode("utf-8", "replace"))

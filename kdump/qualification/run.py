@@ -22,7 +22,7 @@ from ..transcript import Reading
 from ..verdict import CouldNotDetermine, NotApplicable
 from . import asks, steps
 from .asks import File
-from .console import Kind, Lines, classify, plain
+from .console import Event, Kind, Lines, classify, plain
 from .machine import Clock, Console, Host
 from .record import Record, Store
 from .steps import DeadEnd, Step
@@ -38,6 +38,8 @@ LOOK = 15.0
 LOADED = 300.0
 SETTLED = 15.0
 _PAUSE = 1.0
+#: seconds; no console rests for so long in the middle of a line, unless its machine does
+_SILENCE = 10.0
 _CARD_RESET = 0x20  # WDIOF_CARDRESET, include/uapi/linux/watchdog.h: the watchdog reset the machine
 _MOST_COPIED = 8 << 30
 _MOST_DUMPS = 8
@@ -106,6 +108,9 @@ class Crash:
         self._host, self._place, self._open_console = host, place, console
         self._console: Console | None = None
         self._lines = Lines()
+        self._heard_at = 0.0
+        self._cut_off = ""
+        """The line in whose middle the console fell silent."""
         self._said = ""
         """What became of the trigger, where that is known."""
         self._watch: Watch | None = None
@@ -347,6 +352,10 @@ class Crash:
                     event = classify(line, now)
                     if event is not None:
                         events.append(event)
+            if heard:
+                self._heard_at = now
+            elif (event := self._said_and_no_more(now)) is not None:
+                events.append(event)
             if self._console.lost and watch.console:
                 watch.console = False
                 self.tail.append(f"[{self._console.lost}]")
@@ -355,6 +364,17 @@ class Crash:
             size = sum(file.size for _, file in self._new_files())
         look = self._host.look(LOOK)
         return Observation(self._clock.now(), look.answer, look.asked, tuple(events), heard, size)
+
+    def _said_and_no_more(self, now: float) -> Event | None:
+        """What the line says in whose middle a machine stopped. Not that it boots: the end of that line would tell which
+        kernel does."""
+        line = self._lines.unfinished
+        if line == self._cut_off or now - self._heard_at < _SILENCE:
+            return None
+        self._cut_off = line
+        self.tail.append(plain(line))
+        event = classify(line, now)
+        return None if event is None or event.kind is Kind.BOOT else event
 
     def _new_files(self) -> list[tuple[str, File]]:
         """Dumps, finished or not, that were not there at the mark, or changed since."""

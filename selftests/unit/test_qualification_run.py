@@ -129,6 +129,41 @@ def test_a_machine_that_nobody_could_ask_in_between_has_the_watchdog_budget_of_t
     assert crash.budget() == "iTCO_wdt (watchdog0): 30 s ÷ 61 s = 0.5"
 
 
+class Console:
+    """Says each text at its time, in seconds after the trigger, once that was fired."""
+
+    offset, lost = 0, ""
+
+    def __init__(self, host, story):
+        self.host, self.story = host, list(story)
+
+    def read(self):
+        if self.story and self.host.fired and self.host.time.now >= self.host.fired[0] + self.story[0][0]:
+            return self.story.pop(0)[1].encode()
+        return b""
+
+    def close(self):
+        pass
+
+
+PANIC = "[ 85.1] Kernel panic - not syncing: sysrq triggered crash\n"
+CAPTURE = "[ 0.0] Command line: root=/dev/vda elfcorehdr=998772K\n"
+BEGINS = "[ 25.3] kdump-tools[357]: running makedumpfile -c -d 31 /proc/vmcore | compress > /var/crash/x/dump-incomplete."
+
+
+@pytest.mark.parametrize(
+    ("last", "dead_end"), [(BEGINS, steps.DUMP_STALLED), ("[ 0.0] Command line: root=/dev/v", steps.NEVER_CAME_BACK)]
+)
+def test_a_machine_that_stops_in_the_middle_of_a_line(world, last, dead_end):
+    crash, host = world()
+    host.returns = False
+    crash._open_console = lambda offset: Console(host, [(3, PANIC), (5, CAPTURE), (20, last)])
+    crash._setting.limits = Limits(back=300, stall=75)
+    end_of(crash)
+    assert crash.ended.dead_end is dead_end
+    assert crash.tail[-1] == last
+
+
 def test_steps_that_need_a_console_say_so(world):
     crash, _ = world()
     for step in (Step.CAPTURE, Step.DUMPING):
