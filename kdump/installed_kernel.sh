@@ -1,9 +1,18 @@
 # POSIX sh. One installed kernel, running or not: its files, configuration, modules, image and debuginfo. Where
 # $kernel_root is set, the kernel lies in that folder of this machine: an unpacked package, or the tree it was built in.
 
-# boot_can_be_seen: fails, and says why, where /boot may look empty without being so.
+# boot_can_be_seen: fails, and says why, where /boot, or a folder of $kernel_root, may look empty without being so.
 boot_can_be_seen() {
-    [ -z "$kernel_root" ] || return 0
+    if [ -n "$kernel_root" ]; then
+        for entered in "$kernel_root" "$kernel_root"/boot "$kernel_root"/lib "$kernel_root"/lib/modules "$kernel_root"/lib/modules/* \
+            "$kernel_root"/usr "$kernel_root"/usr/lib "$kernel_root"/usr/lib/modules "$kernel_root"/usr/lib/modules/*; do
+            if [ -d "$entered" ] && ! { [ -r "$entered" ] && [ -x "$entered" ]; }; then
+                echo "$entered: Permission denied" >&2
+                return 1
+            fi
+        done
+        return 0
+    fi
     if [ -d /boot ] && ! { [ -r /boot ] && [ -x /boot ]; }; then
         echo "/boot: Permission denied" >&2
         return 1
@@ -133,13 +142,19 @@ kernel_modules() {
     fi
     release=$1
     shift
+    boot_can_be_seen || return
     folder=$(kernel_place modules "$release") || return
     built_in=$(kernel_place built-in "$release") || return
+    for file in "$built_in" "$kernel_root/modules.order"; do
+        [ ! -e "$file" ] || [ -r "$file" ] || cat "$file" || return
+    done
     for module; do
         if [ -n "$built_in" ] && grep -q "/$module\\.ko" "$built_in"; then
             answer="ok builtin $module"
         elif [ -n "$folder" ]; then
-            file=$(find -L "$folder" -name "$module.ko*" ! -path '*/build/*' ! -path '*/source/*' | head -n 1)
+            # a folder that cannot be entered may hold it
+            found=$(find -L "$folder" \( -name build -o -name source \) -prune -o -name "$module.ko*" -print) || return
+            file=${found%%"$line_break"*}
             answer="ok ${file:+insmod $file}"
             [ -n "$file" ] || answer="ok modprobe: FATAL: Module $module not found in directory $folder"
         elif [ -e "$kernel_root/modules.order" ]; then
@@ -161,6 +176,7 @@ kernel_modules() {
 
 # kernel_module_names RELEASE: the names of all its modules, built in or not; "unbuilt" where none was built yet.
 kernel_module_names() {
+    [ -z "$kernel_root" ] || boot_can_be_seen || return
     folder=$(kernel_place modules "$1") || return
     built_in=$(kernel_place built-in "$1") || return
     index=$(kernel_place index "$1") || return

@@ -3,6 +3,8 @@
 import os
 import struct
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -251,3 +253,22 @@ def test_a_link_to_a_kernel_of_this_machine_is_not_followed(tmp_path):
     )
     assert (image.stdout, image.returncode) == ("", 65) and f"leads to {machine}" in image.stderr
     assert config.stdout.strip() == str(tree / f"boot/config-{RELEASE}")
+
+
+@pytest.mark.parametrize("closed", ["boot", "lib/modules", f"lib/modules/{RELEASE}", f"lib/modules/{RELEASE}/kernel/drivers"])
+def test_a_folder_of_a_tree_that_cannot_be_entered_is_no_empty_one(closed):
+    anybody = 65534 if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="kdump-tree-") as folder:  # pytest's own cannot be entered by another user
+        tree = package(Path(folder))
+        (tree / closed).mkdir(exist_ok=True, parents=True)
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            path.chmod(0o755)
+        (tree / closed).chmod(0)
+        shell = f"{library()}\nkernel_root='{tree}'\n"
+        modules, files = (
+            subprocess.run(["sh"], input=shell + command, capture_output=True, text=True, check=False, user=anybody, cwd="/")
+            for command in (f"kernel_modules {RELEASE} nothere", f"kernel_files {RELEASE}")
+        )
+        (tree / closed).chmod(0o755)
+    assert modules.returncode == 1 and modules.stdout == "" and "Permission denied" in modules.stderr
+    assert (files.returncode == 0) is closed.endswith("drivers")
