@@ -205,7 +205,7 @@ class Answer(Enum):
         passive = {
             Answer.UNDETERMINED: "could not be determined",
             Answer.WAIVED: "with waived causes only",
-            Answer.NOTHING_AGAINST: "with nothing found against them",
+            Answer.NOTHING_AGAINST: "against which nothing was found",
             Answer.NOTHING_JUDGED: "not judged",
         }
         return passive.get(self, self.value)
