@@ -26,6 +26,7 @@ from weakref import WeakValueDictionary
 HEADER = "# kdump transcript 1"
 END = "# end"
 SHOWN = 256 * 1024  # characters of a host's readings that are kept for reports, about; a usual one says 40,000
+_MOST_REMARKS, _LONGEST_REMARK = 20, 1000  # characters; they stay with the host as long as the run lasts
 _LEAST_SHOWN = 2000  # of a reading
 
 # C0 (but not TAB), DEL, C1 and the bidirectional controls: what a target prints must not drive a terminal,
@@ -172,9 +173,9 @@ class Transcript:
                 found = _shared(command, text, "\n".join(err).strip("\n"), int(status[1]))
                 readings[found.command] = found
                 command = None
-            elif line.startswith("# ") and ": " in line:
+            elif line.startswith("# ") and ": " in line and len(remarks) < _MOST_REMARKS:
                 key, _, value = line[2:].partition(": ")
-                remarks[key] = value
+                remarks[key[:_LONGEST_REMARK]] = value[:_LONGEST_REMARK]
         return cls(readings, False, remarks)
 
     @property

@@ -147,3 +147,13 @@ def test_hostile_bytes_do_no_harm(data):
         assert reading.text.replace("\t", " ").replace("\n", " ").isprintable() or not any(
             ord(char) < 32 and char not in "\t\n" for char in reading.text
         )
+
+
+@pytest.mark.hostility(9)
+def test_remarks_are_few_and_short():
+    """A target may write as many as it likes between its readings."""
+    lines = ["# kdump transcript 1", "# taken: 2026-01-31T12:00:00Z", f"# long: {'x' * 1_000_000}"]
+    lines += [f"# {number}: x" for number in range(10_000)]
+    remarks = Transcript.parse("\n".join([*lines, "# end"])).remarks
+    assert remarks["taken"] == "2026-01-31T12:00:00Z"
+    assert sum(len(key) + len(value) for key, value in remarks.items()) < 30_000
