@@ -58,11 +58,13 @@ def _escape(match: re.Match[str]) -> str:
 # Dump targets may be configured as scheme://user:password@host. A port, and a path with an @ in it, is no password.
 _PASSWORD_IN_URL = re.compile(r"(://[^\s/:@]+:)(?!\d{1,5}/)[^\s@]+(?=@)")
 # The ends of settings' names, as KDUMP_SMTP_PASSWORD of SUSE's sysconfig, or password of mount.cifs(8).
-_SECRETS = [
+_SECRETS = (
     *(f"{form(word)}=" for word in ("assword", "asswd", "assphrase", "ecret", "oken") for form in (str, str.upper)),
     ",pass=",
     "_pass=",  # of Ansible's inventories
-]
+)
+# Most texts hold none of them, which is told in a tenth of the time that looking for one after the other takes.
+_END_OF_A_NAME = re.compile(f"=(?<=[{''.join(sorted({name[-2] for name in _SECRETS}))}]=)")
 _VALUE = re.compile(r"""\"[^"\n]+"|'[^'\n]+'|[^\s,;&"']+""")
 
 
@@ -74,6 +76,8 @@ def mask(text: str) -> str:
     """
     if "://" in text:
         text = _PASSWORD_IN_URL.sub(r"\1***", text)
+    if not any(text.endswith(_SECRETS, 0, found.end()) for found in _END_OF_A_NAME.finditer(text)):
+        return text
     for name in _SECRETS:
         if name in text:  # a pattern of all the names takes a hundred times as long
             before, *values = text.split(name)
