@@ -63,7 +63,7 @@ _SECRETS = (
     ",pass=",
     "_pass=",  # of Ansible's inventories
 )
-# Most texts hold none of them, which is told in a tenth of the time that looking for one after the other takes.
+# Asked first: looking for one name after the other takes eight times as long, a pattern of all a hundred times.
 _END_OF_A_NAME = re.compile(f"=(?<=[{''.join(sorted({name[-2] for name in _SECRETS}))}]=)")
 _VALUE = re.compile(r"""\"[^"\n]+"|'[^'\n]+'|[^\s,;&"']+""")
 
@@ -76,12 +76,10 @@ def mask(text: str) -> str:
     """
     if "://" in text:
         text = _PASSWORD_IN_URL.sub(r"\1***", text)
-    if not any(text.endswith(_SECRETS, 0, found.end()) for found in _END_OF_A_NAME.finditer(text)):
-        return text
-    for name in _SECRETS:
-        if name in text:  # a pattern of all the names takes a hundred times as long
-            before, *values = text.split(name)
-            text = name.join([before, *(f"***{one[found.end() :]}" if (found := _VALUE.match(one)) else one for one in values)])
+    ends = [found.end() for found in _END_OF_A_NAME.finditer(text) if text.endswith(_SECRETS, 0, found.end())]
+    for name in [name for name in _SECRETS if any(text.endswith(name, 0, end) for end in ends)]:
+        before, *values = text.split(name)
+        text = name.join([before, *(f"***{one[found.end() :]}" if (found := _VALUE.match(one)) else one for one in values)])
     return text
 
 
