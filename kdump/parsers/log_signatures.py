@@ -112,6 +112,16 @@ SIGNATURES = tuple(
         ),
         (
             "dump-disk-not-visible",
+            r"Failed to mount \S+( on \S+)? for kdump preflight check",
+            f"{KDUMP_UTILS}:mkdumprd mount_failure()",
+        ),
+        (
+            "dump-disk-not-visible",
+            r'Could not create \S+@\S+:\S+, (you probably need to run "kdumpctl propagate"|ipaddr is not ready yet)',
+            f"{KDUMP_UTILS}:kdumpctl check_and_wait_network_ready()",
+        ),
+        (
+            "dump-disk-not-visible",
             r"ALERT! .* does not exist\. +Dropping to a shell!",
             "Debian initramfs-tools 0.142:scripts/local",
         ),
