@@ -125,8 +125,7 @@ def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
         named = f"; missing: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}" if left else ""
         notice = f"{_missing(store, stored)} were judged{named}"
     past = store.past(stored.selection, stored.shard, stored.id, RUNS_LOOKED_AT - 1)
-    dumps = [dump for _, _, _, found in store.hosts(stored.id) for dump in found or ()]
-    run.changes = compare(run, past, dumps, store.dumps(stored.selection, stored.id))
+    run.changes = compare(run, past, store.seen_dumps(stored.id), store.dumps(stored.selection, stored.id))
     status = _status(run, stored)
     page = options.html or options.history.with_name(fleet_page.NAME)
     _replace(page, fleet_page.render(run, notice).html)

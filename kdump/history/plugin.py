@@ -168,8 +168,8 @@ class History:
 
     def _compare(self, store: Store) -> None:
         past = store.past(self._selection, self._shard, self._id, RUNS_LOOKED_AT - 1)
-        dumps = [dump for _, _, _, found in store.hosts(self._id) for dump in found or ()] if past else []
-        self._run.changes = compare(self._run, past, dumps, store.dumps(self._selection, self._id))
+        if past:
+            self._run.changes = compare(self._run, past, store.seen_dumps(self._id), store.dumps(self._selection, self._id))
 
 
 def seen_dumps(host: str, knowledge: Knowledge) -> list[SeenDump] | None:

@@ -357,6 +357,12 @@ class Store:
         seen = frozenset(SeenDump(**one).identity for _, dumps in rows for one in json.loads(dumps))
         return KnownDumps(frozenset(name for name, _ in rows), seen)
 
+    def seen_dumps(self, run: int) -> list[SeenDump]:
+        """The dumps that were seen on a run's hosts."""
+        with self._sentences():
+            rows = self._connection.execute("SELECT dumps FROM host WHERE run = ? AND dumps NOT IN ('null', '[]')", (run,))
+            return [SeenDump(**one) for (dumps,) in rows for one in json.loads(dumps)]
+
     def copy_into(self, other: Store, run: int, into: int) -> None:
         """Add a run's hosts to a run of another store."""
         for host, findings, transcript, dumps in self.hosts(run):

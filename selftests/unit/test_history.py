@@ -46,7 +46,7 @@ def test_what_goes_in_comes_out(store):
     assert host == HostState("db1", groups=("web",))
     assert findings == [finding(RESERVE, P, evidence=(READING,))]
     assert transcript.readings == {READING.command: READING}
-    assert dumps == [DUMP]
+    assert dumps == store.seen_dumps(run) == [DUMP]
     assert store.load(stored).matrix() == {("db1", "no-memory"): State.PRESENT}
 
 
