@@ -423,8 +423,8 @@ class Run:
         unknown |= {name for name, host in self.hosts.items() if not host.reached}
         if (
             self.errors
-            # whatever is tolerated, and however little applied: a run that judged nothing is not green
-            or not (counted[State.ABSENT] or counted[State.WAIVED])
+            # whatever is tolerated: a run that saw nothing to be absent, and could not see something, is not green
+            or (not (counted[State.ABSENT] or counted[State.WAIVED]) and (bool(unknown) or not self.findings))
             or self.unfinished
             or not self.tolerance.allows(len(unknown), len(self.hosts))
             or (pytest_status and not unknown)

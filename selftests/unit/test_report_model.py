@@ -95,7 +95,7 @@ def test_unreached_host_without_tests_is_incomplete():
     assert run(db1=HostState("db1", reached=False, problem="refused")).exit_status(0) == 6
 
 
-@pytest.mark.parametrize(("verdicts", "status"), [([U, A], 0), ([N, A], 0), ([U, U], 6), ([U, N], 6), ([N], 6), ([], 6)])
+@pytest.mark.parametrize(("verdicts", "status"), [([U, A], 0), ([N, A], 0), ([U, U], 6), ([U, N], 6), ([N], 0), ([], 6)])
 def test_a_run_that_judged_nothing_is_not_green_whatever_is_tolerated(verdicts, status):
     made = run(*(finding(LOAD, verdict, host=f"db{number}") for number, verdict in enumerate(verdicts)))
     made.tolerance = Tolerance.parse("100%")
