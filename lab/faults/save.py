@@ -22,8 +22,9 @@ _GONE = everywhere(expect("dump-disk-not-visible"))
 _UNREACHED = everywhere(expect(undetermined={"dump-disk-not-visible"}))
 _OPEN = everywhere(expect(undetermined={"hardware-watchdog-resets"}))
 _SAVED = "kdump-tools: saved vmcore in"
-# A second start of the system's kernel after the capture kernel's, without a dump in between: the machine was reset.
-_RESET = r"(?s)sysrq: Trigger a crash(?!.*saved vmcore).*Linux version.*Linux version"
+# The system's kernel starts, whose command line asks for a reservation, without a dump before it: the machine was reset. The
+# capture kernel may not even have begun to speak, where the timer was short.
+_RESET = r"(?s)sysrq: Trigger a crash(?!.*saved vmcore).*Command line: [^\r\n]*crashkernel="
 
 _RELOAD = "kdump-config unload; kdump-config load"
 _IMAGE = "/var/lib/kdump/initrd.img-$(uname -r)"
