@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -216,6 +217,8 @@ def test_a_run_on_a_terminal_asks_once_and_leaves_the_terminal_as_it_was(audit: 
     pid, terminal = pty.fork()
     if pid == 0:
         try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it, and what it starts does, too
+            signal.alarm(60)
             os.chdir(ROOT)
             os.execv(audit[0], audit)
         finally:
