@@ -9,7 +9,6 @@ from ..capture_memory import CaptureMemory, Inputs
 from ..fact import Maybe, derived
 from ..parsers.bootloader import BootConfiguration, NextBoot
 from ..parsers.initramfs import Initramfs
-from ..parsers.iomem import AddressMap
 from ..parsers.kernel_image import BootImage
 from ..verdict import CouldNotDetermine, NotApplicable
 from .capture_memory import decided, reserved_at
@@ -41,13 +40,13 @@ def judged_reservation(
     maybe_fadump_enabled: Maybe[bool],
     kernel_arguments: str,
     crash_size: int,
-    maybe_address_map: Maybe[AddressMap],
+    possible_ram: tuple[int, ...],
+    maybe_kernel_machine: Maybe[str],
 ) -> NextReservation:
     """Whether the kernel will reserve memory."""
     if maybe_fadump_enabled.otherwise(False):
         raise NotApplicable("firmware-assisted dump is in use: it needs no capture kernel in reserved memory")
-    ram = maybe_address_map.value.ram if maybe_address_map.known else None
-    return reservation_at(judged_boot, kernel_arguments, crash_size, ram)
+    return reservation_at(judged_boot, kernel_arguments, crash_size, possible_ram, maybe_kernel_machine)
 
 
 @derived

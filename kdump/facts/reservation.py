@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..fact import Maybe, derived, fact
@@ -50,6 +51,10 @@ crashkernel_log = fact("crashkernel_log", "crashkernel_log", log_lines)
 fadump_enabled = fact("fadump_enabled", "first_of /sys/kernel/fadump/enabled /sys/kernel/fadump_enabled", flag, absent=False)
 
 
+#: bytes of memory of a machine that nothing is known of
+_ANY_RAM = tuple(1 << power for power in range(26, 47))
+
+
 @dataclass(frozen=True)
 class Reservation:
     """``size``: bytes reserved, 0 for none. ``why_none``: a sentence for that case."""
@@ -77,11 +82,11 @@ def reservation(
         raise CouldNotDetermine(XEN)
     if not maybe_kernel_arguments.known:
         return Reservation(0, f"why is unknown ({maybe_kernel_arguments.reason})")
-    ram = maybe_address_map.value.ram if maybe_address_map.known else None
+    ram = (maybe_address_map.value.ram,) if maybe_address_map.known else _ANY_RAM
     return Reservation(0, why_none(maybe_kernel_arguments.value, ram, maybe_crashkernel_log))
 
 
-def why_none(arguments: str, ram: int | None, log: Maybe[tuple[str, ...]]) -> str:
+def why_none(arguments: str, ram: tuple[int, ...], log: Maybe[tuple[str, ...]]) -> str:
     """Why a kernel with this command line reserved nothing; its own log lines about it, where they can be read."""
     found = _outcomes(arguments, ram)
     refusals = [outcome for outcome in found if isinstance(outcome, Refusal)]
@@ -102,14 +107,15 @@ def why_none(arguments: str, ram: int | None, log: Maybe[tuple[str, ...]]) -> st
             f"ask for less with crashkernel=72M,low{_quoted(said)}"
         )
     hint = "no area of that size is free" if request.base is None else "the memory at that address is in use"
+    if request.high and log.known and not said:
+        hint += ", or this kernel passes over ,high (aarch64 before 6.0)"
     unread = "" if log.known else f" (the kernel's log was not readable: {log.reason})"
     return f"{asked}, but {hint}{_quoted(said)}{unread}"
 
 
-def _outcomes(arguments: str, ram: int | None) -> list[crashkernel.Outcome]:
-    """What kernels make of it with this much memory; where that is unknown, with any from 64 MiB to 64 TiB."""
-    sizes = [1 << power for power in range(26, 47)] if ram is None else [ram]
-    return list(dict.fromkeys(outcome for size in sizes for outcome in crashkernel.outcomes(arguments, size)))
+def _outcomes(arguments: str, ram: tuple[int, ...]) -> list[crashkernel.Outcome]:
+    """What kernels make of it with any of these sizes of memory."""
+    return list(dict.fromkeys(outcome for size in ram for outcome in crashkernel.outcomes(arguments, size)))
 
 
 def _about_failure(line: str) -> bool:
@@ -153,6 +159,21 @@ def requested_size(
     return min(sizes)
 
 
+@derived
+def possible_ram(
+    maybe_address_map: Maybe[AddressMap], maybe_meminfo: Maybe[Mapping[str, int]], maybe_crash_size: Maybe[int]
+) -> tuple[int, ...]:
+    """Bytes of memory that this machine may have, the least first: what root sees, or else what other users can tell."""
+    if maybe_address_map.known:
+        return (maybe_address_map.value.ram,)
+    if not maybe_meminfo.known:
+        return _ANY_RAM
+    # MemTotal lacks what is reserved, the kernel itself, and the table of its pages (1/64 of the memory)
+    least = maybe_meminfo.value["MemTotal"] + maybe_crash_size.otherwise(0)
+    more = least // 8 + (256 << 20)
+    return tuple(least + more * part // 16 for part in range(17))
+
+
 @dataclass(frozen=True)
 class NextReservation:
     """What the next boot asks for. ``problem``: why it reserves nothing, "" where it does. ``source``: where that stands."""
@@ -168,24 +189,25 @@ def next_reservation(
     next_boot: NextBoot,
     kernel_arguments: str,
     crash_size: int,
-    maybe_address_map: Maybe[AddressMap],
+    possible_ram: tuple[int, ...],
+    maybe_kernel_machine: Maybe[str],
 ) -> NextReservation:
     """Whether every boot entry that may be started next asks for a reservation."""
     if maybe_fadump_enabled.otherwise(False):
         raise NotApplicable("firmware-assisted dump is in use: it needs no capture kernel in reserved memory")
-    ram = maybe_address_map.value.ram if maybe_address_map.known else None
-    found = reservation_at(next_boot, kernel_arguments, crash_size, ram)
+    found = reservation_at(next_boot, kernel_arguments, crash_size, possible_ram, maybe_kernel_machine)
     if found.problem:
         _ = maybe_fadump_enabled.value
     return found
 
 
-def reservation_at(boot: NextBoot, running: str, reserved: int, ram: int | None) -> NextReservation:
-    """What a boot asks for, on a machine with ``ram`` bytes, that now runs with that command line and reservation.
+def reservation_at(boot: NextBoot, running: str, reserved: int, ram: tuple[int, ...], machine: Maybe[str]) -> NextReservation:
+    """What a boot asks for, on a machine that may have these sizes of memory in bytes, and that now runs with that command
+    line and reservation.
 
-    Raises :class:`CouldNotDetermine` where its entries differ.
+    Raises :class:`CouldNotDetermine` where its entries differ, or where kernels differ in what they make of one.
     """
-    problems = [(entry, _next_problem(entry.arguments, running, reserved, ram)) for entry in boot.entries]
+    problems = [(entry, _next_problem(entry.arguments, running, reserved, ram, machine)) for entry in boot.entries]
     bad = [(entry, problem) for entry, problem in problems if problem]
     if not bad:
         return NextReservation(boot.entries[0].source)
@@ -196,12 +218,37 @@ def reservation_at(boot: NextBoot, running: str, reserved: int, ram: int | None)
     return NextReservation(bad[0][0].source, bad[0][1])
 
 
-def _next_problem(arguments: str, running: str, reserved: int, ram: int | None) -> str:
+def _next_problem(arguments: str, running: str, reserved: int, ram: tuple[int, ...], machine: Maybe[str]) -> str:
     if crashkernel.arguments(arguments) and crashkernel.arguments(arguments) == crashkernel.arguments(running):
         return "" if reserved else "it asks for the same as this boot, which reserved nothing"
     found = _outcomes(arguments, ram)
-    if any(isinstance(outcome, Request) for outcome in found):
+    requests = [outcome for outcome in found if isinstance(outcome, Request)]
+    refusals = [outcome for outcome in found if isinstance(outcome, Refusal)]
+    if not refusals:
+        if all(request.high for request in requests) and not (reserved and _asks_high(running, ram)):
+            _check_knows_high(requests[0].argument, machine)
         return ""
-    refusal = found[0]
-    assert isinstance(refusal, Refusal)
-    return f"{refusal.argument}: {refusal.reason}" if refusal.argument else refusal.reason
+    refusal = refusals[0]
+    problem = f"{refusal.argument}: {refusal.reason}" if refusal.argument else refusal.reason
+    if requests:
+        asked, why = requests[0], "kernels differ in how they read it"
+        if len(ram) > 1:
+            why = "how much memory this machine has is not known exactly (connect as root or use --sudo)"
+        raise CouldNotDetermine(f"the next boot reserves nothing ({problem}) or {human(asked.size)} ({asked.argument}): {why}")
+    if refusal.argument.startswith(f"{crashkernel.KEY}auto"):
+        raise CouldNotDetermine(f"{refusal.argument} is read by some distributions' kernels only, and this boot did not use it")
+    return problem
+
+
+def _asks_high(arguments: str, ram: tuple[int, ...]) -> bool:
+    return all(isinstance(outcome, Request) and outcome.high for outcome in _outcomes(arguments, ram))
+
+
+def _check_knows_high(argument: str, machine: Maybe[str]) -> None:
+    """Every x86-64 kernel with kdump's ``,high`` reads it; arm64's does since 6.0 (arch/arm64/mm/init.c, 944a45abfabc),
+    others' later or never. A parser without it passes it over in silence, and nothing in a kernel's configuration tells."""
+    if machine.value != "x86_64":
+        raise CouldNotDetermine(
+            f"whether the kernel that boots next reads {argument}: kernels of {machine.value} before 6.0, and those of some "
+            "architectures at all, pass over ,high and reserve nothing"
+        )

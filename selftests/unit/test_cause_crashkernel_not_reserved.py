@@ -19,6 +19,7 @@ SIZE, IOMEM, BOOT = (
     "grep -E ' : (System RAM|Crash kernel|Kernel (code|rodata|data|bss))$' /proc/iomem",
     "boot_configuration",
 )
+MACHINE = "uname -m"
 XEN = "cat /proc/xen/capabilities"
 SYSCONFIG = "cat /etc/sysconfig/kdump"
 FADUMP = "first_of /sys/kernel/fadump/enabled /sys/kernel/fadump_enabled"
@@ -88,6 +89,7 @@ def host(
         FADUMP: Reading(FADUMP, "", NO_FILE, 1),
         XEN: Reading(XEN, "", NO_FILE, 1),
         SYSCONFIG: Reading(SYSCONFIG, "", NO_FILE, 1),
+        MACHINE: Reading(MACHINE, "x86_64", "", 0),
         "crashkernel_log": Reading("crashkernel_log", log or "", "" if log is not None else DENIED, int(log is None)),
     }
     return Knowledge(Transcript.of((readings | dict(extra or {})).values()))
@@ -109,6 +111,7 @@ DENIED = "dmesg: read kernel buffer failed: Operation not permitted"
         ),
         ("ro crashkernel=1500M@16M", "", "the memory at that address is in use"),
         ("ro crashkernel=1500M", None, "log was not readable"),
+        ("ro crashkernel=512M,high", "", "no area of that size is free, or this kernel passes over ,high"),
         (
             "ro crashkernel=512M,high",
             "[    0.0] Cannot reserve 256MB crashkernel low memory, please try smaller size.",
@@ -210,6 +213,60 @@ def test_next_boot(text: str, problem: str) -> None:
 def test_next_boot_unknown(knowledge: Knowledge, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         knowledge.get("next_reservation")
+
+
+def other_boot(asks: str, running: str = "ro crashkernel=256M", *more: Reading, **how: str) -> tuple[Verdict, str]:
+    """Whether a boot that asks for something else than the present one reserves memory."""
+    readings = {BOOT: Reading(BOOT, GRUB % ((f" {asks}",) * 3), "", 0)} | {one.command: one for one in more}
+    running_now = host(f"BOOT_IMAGE=/vmlinuz {running}", extra=readings, **how)
+    return ask(running_now.transcript, "crashkernel_not_reserved", NEXT)
+
+
+@pytest.mark.parametrize(
+    ("machine", "running", "asks", "verdict"),
+    [
+        ("x86_64", "crashkernel=256M", "crashkernel=512M,high", Verdict.ABSENT),
+        # Linux 5.10 passes over it on aarch64, openEuler's 5.10 reads it
+        ("aarch64", "crashkernel=256M", "crashkernel=512M,high", Verdict.UNDETERMINED),
+        ("aarch64", "crashkernel=256M,high", "crashkernel=512M,high", Verdict.ABSENT),
+        ("aarch64", "crashkernel=256M,high", "crashkernel=512M", Verdict.ABSENT),
+        ("aarch64", "crashkernel=256M", "crashkernel=4G,high", Verdict.PRESENT),
+    ],
+)
+def test_not_every_kernel_reads_high(machine: str, running: str, asks: str, verdict: Verdict) -> None:
+    assert other_boot(asks, running, Reading(MACHINE, machine, "", 0))[0] is verdict
+
+
+@pytest.mark.parametrize(
+    ("asks", "says"),
+    [
+        ("crashkernel=auto", "some distributions' kernels only"),
+        ("crashkernel=auto crashkernel=256M,high", "kernels differ"),
+        ("crashkernel=256M crashkernel=64M,cma", "kernels differ"),
+        ("crashkernel=2G-:256M", "kernels differ"),  # of 2 GiB less a hole, which not all round up
+    ],
+)
+def test_where_kernels_differ_it_is_not_known(asks: str, says: str) -> None:
+    verdict, words = other_boot(asks)
+    assert verdict is Verdict.UNDETERMINED and says in words, words
+
+
+MEMINFO = "grep -E '^(Mem(Total|Free)|Cached|AnonPages|Percpu|Slab|KernelStack|PageTables|VmallocUsed):' /proc/meminfo"
+
+
+@pytest.mark.parametrize(
+    ("asks", "verdict"),
+    [
+        ("crashkernel=512M", Verdict.ABSENT),
+        ("crashkernel=1G-:256M", Verdict.ABSENT),
+        ("crashkernel=2G-:256M", Verdict.UNDETERMINED),
+        ("crashkernel=4G-:256M", Verdict.PRESENT),
+        ("crashkernel=4G", Verdict.PRESENT),
+    ],
+)
+def test_how_much_memory_there_is_without_root(asks: str, verdict: Verdict) -> None:
+    memory = Reading(MEMINFO, "MemTotal: 1730000 kB", "", 0)
+    assert other_boot(asks, "ro crashkernel=256M", memory, uid="1000", iomem="00000000-00000000 : System RAM")[0] is verdict
 
 
 ASKED, NOW, NEXT = (
