@@ -270,7 +270,9 @@ list_archive() {
 
 # list_segment IMAGE OFFSET MAGIC [SKIP]: its listing, from a byte of what is unpacked on. The kernel unpacks whatever follows
 # in the same stream, and in further ones: each archive in one stream is listed, and of anything else it is said that it is there.
+# First "magic MAGIC", which tells how that stream is compressed.
 list_segment() {
+    [ "${4-0}" -ne 0 ] || echo "magic $3"
     case ${known_vmcoreinfo-} in
     *PAGESIZE=*) page=${known_vmcoreinfo#*PAGESIZE=} page=${page%%"$line_break"*} ;;
     *) page=$(getconf PAGESIZE || echo 4096) ;;

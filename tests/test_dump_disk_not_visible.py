@@ -3,7 +3,9 @@
 Its driver is not in the kdump initramfs, the device has another name or is gone, its file system is read-only or full. The
 capture kernel waits for the disk, gives up, and drops into a shell or reboots: no vmcore. Or the dump lands on another
 disk than the one that was meant. The service is active all the time, because loading a capture kernel needs no disk. A
-dump target on the network is lost likewise: no driver for the network card, no route, no name, no key.
+dump target on the network is lost likewise: no driver for the network card, no route, no name, no key. Nothing at all is seen
+by a capture kernel that was built without what undoes the compression of its initramfs (CONFIG_RD_*): "Initramfs unpacking
+failed: compression method zstd not configured".
 """
 
 from kdump import Severity, Stage, cause
@@ -14,7 +16,8 @@ pytestmark = cause(
     severity=Severity.NO_VMCORE,
     remediation=(
         "Bring the disk back or correct its name in the kdump configuration and /etc/fstab, make room on it, rebuild the kdump "
-        "initramfs so that it holds the disk's drivers (kdumpctl rebuild, kdump-config reload, mkdumprd), and load again."
+        "initramfs so that it holds the disk's drivers (kdumpctl rebuild, kdump-config reload, mkdumprd), compressed in a way "
+        "that the capture kernel knows, and load again."
     ),
     references=["https://docs.kernel.org/admin-guide/kdump/kdump.html"],
 )
@@ -22,6 +25,12 @@ pytestmark = cause(
 
 def test_drivers_of_the_disk_are_in_the_kdump_initramfs(lacking_in_capture):
     assert not lacking_in_capture, f"neither in the kdump initramfs nor built into its kernel: {', '.join(lacking_in_capture)}"
+
+
+def test_capture_kernel_can_unpack_its_initramfs(image_decompressors_lacking):
+    assert not image_decompressors_lacking, (
+        f"the capture kernel was built without {', '.join(image_decompressors_lacking)}: it cannot unpack its initramfs"
+    )
 
 
 def test_dumps_go_to_the_disk_that_was_meant(lost_dump_disk):

@@ -13,7 +13,7 @@ from .installed_kernel import Options, Parts, Presence
 from .storage import Storage, module_names
 
 #: what of `root=` the kernel finds by itself (Linux 6.12: block/early-lookup.c, early_lookup_bdev(); init/do_mounts.c)
-_FOUND_BY_THE_KERNEL = re.compile(r"PARTUUID=|PARTLABEL=|/dev/(?!disk/|mapper/)|\d+:\d+$|[0-9a-f]+$|mtd|ubi")
+FOUND_BY_THE_KERNEL = re.compile(r"PARTUUID=|PARTLABEL=|/dev/(?!disk/|mapper/)|\d+:\d+$|[0-9a-f]+$|mtd|ubi")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def why_it_needs_an_initramfs(
     root = next((word.removeprefix("root=") for word in words if word.startswith("root=")), None)
     if root is None or root_storage.beyond_sight:
         raise CouldNotDetermine(root_storage.beyond_sight or "it has none, and its boot entry has no root=")
-    return "" if _FOUND_BY_THE_KERNEL.match(root) else f"it does not find root={root} by itself"
+    return "" if FOUND_BY_THE_KERNEL.match(root) else f"it does not find root={root} by itself"
 
 
 @derived

@@ -43,7 +43,7 @@ class Initramfs:
     puts inside; None where there is such an image and nothing on the host could list it, or (``late``) not in time.
     ``unpacked`` is the size of all files in bytes, ``unpacked_pages`` that rounded up to whole pages per file: what
     unpacking takes from memory. ``entries`` counts files, folders, links and nodes. ``cut``: it holds more files that decide
-    than were listed.
+    than were listed. ``magics``: the first six bytes of each archive, in hexadecimal; none where the listing does not tell.
     """
 
     image: Image
@@ -54,6 +54,7 @@ class Initramfs:
     entries: int
     cut: bool = False
     late: bool = False
+    magics: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Initramfs:
@@ -74,6 +75,7 @@ class Initramfs:
         squashed: dict[str, int] | None = {}
         unpacked = unpacked_pages = entries = segments = 0
         cut = late = False
+        magics: list[str] = []
         for line in filter(None, text.splitlines()):
             kind, _, rest = line.partition(" ")
             if kind == "image":
@@ -82,6 +84,8 @@ class Initramfs:
                 plain, paged, count = (int(float(number)) for number in rest.split())
                 unpacked, unpacked_pages, entries = unpacked + plain, unpacked_pages + paged, entries + count
                 segments += 1
+            elif kind == "magic":
+                magics.append(rest)
             elif line == "cut":
                 cut = True
             elif line in ("squashed unlisted", "squashed late"):
@@ -95,7 +99,7 @@ class Initramfs:
                 raise ValueError(f"unknown line {line!r}")
         if image is None or not segments:
             raise ValueError("the listing names no image or no archive in it")
-        return cls(image, archive, squashed, unpacked, unpacked_pages, entries, cut, late)
+        return cls(image, archive, squashed, unpacked, unpacked_pages, entries, cut, late, tuple(magics))
 
     @property
     def files(self) -> Mapping[str, int]:

@@ -75,21 +75,22 @@ MAIN = cpio(
 
 @needs_cpio
 @pytest.mark.parametrize(
-    "image",
+    ("image", "magics"),
     [
-        MAIN,
-        gzip.compress(MAIN),
-        MICROCODE + gzip.compress(MAIN),
-        MICROCODE + MAIN,
-        MICROCODE + MICROCODE + lzma.compress(MAIN),
+        (MAIN, ["3037"]),
+        (gzip.compress(MAIN), ["1f8b"]),
+        (MICROCODE + gzip.compress(MAIN), ["3037", "1f8b"]),
+        (MICROCODE + MAIN, ["3037", "3037"]),
+        (MICROCODE + MICROCODE + lzma.compress(MAIN), ["3037", "3037", "fd37"]),
     ],
     ids=["plain", "gzip", "microcode+gzip", "microcode+plain", "two-microcode+xz"],
 )
-def test_every_shape_of_image_lists_the_same_files(tmp_path: Path, image: bytes) -> None:
+def test_every_shape_of_image_lists_the_same_files(tmp_path: Path, image: bytes, magics: list[str]) -> None:
     path = tmp_path / "initrd.img"
     path.write_bytes(image)
     seen = Initramfs.parse(listed(path).stdout)
     assert (seen.image.path, seen.image.size) == (str(path), len(image))
+    assert [magic[:4] for magic in seen.magics] == magics
     assert seen.files[MODULE] == 5000 and seen.has_module("virtio-blk") and seen.has_program("makedumpfile")
     assert (seen.unpacked - 5030) % 3001 == 0 and seen.unpacked_pages % 4096 == 0
     assert lines(listed(path, "capture_image_texts").stdout) == ("rd.driver.pre=iTCO_wdt",)
