@@ -77,7 +77,25 @@ def capture_inputs(
         swiotlb=_swiotlb(capture_cmdline),
         encrypted=capture_cmdline.values("mem_encrypt")[-1:] == ["on"],
         min_free=_min_free(maybe_memory_sysctl_at_boot.value) if flavour.boots_real_root else 0,
+        instrumented=_instrumented(capture_release, capture_release == kernel_release, address_map, meminfo, page_size),
     )
+
+
+def _instrumented(capture: str, same_kernel: bool, addresses: AddressMap, meminfo: Mapping[str, int], page: int) -> str:
+    """Why a kernel is thought to be built for debugging, "" where nothing speaks for it.
+
+    Fedora and RHEL name theirs so, and build them with KASAN (kernel.spec). KASAN's generic mode sets an eighth of memory aside
+    as it starts (Linux 6.12: Documentation/dev-tools/kasan.rst), which MemTotal then lacks; its quarantine and redzones come on
+    top (mm/kasan/quarantine.c). A balloon that takes as much from a guest looks the same.
+    """
+    if re.search(r"[+.-]debug$", capture):
+        return f"{capture} is a kernel for debugging, which takes far more memory (KASAN)"
+    crash = sum(line.size for line in addresses.crash)
+    kept = addresses.ram - crash - (addresses.kernel_image or 0) - addresses.ram * 64 // page - meminfo["MemTotal"]
+    if same_kernel and addresses.ram // 9 < kept < addresses.ram // 5:
+        share = kept * 100 // addresses.ram
+        return f"MemTotal lacks {share} % of memory, as it does where a kernel for debugging (KASAN) or a balloon takes an eighth"
+    return ""
 
 
 def _modules(listing: Initramfs | None) -> frozenset[str] | None:

@@ -91,6 +91,8 @@ def test_clear_cases_are_clear() -> None:
         ({"min_free": 64 * M}, 192, "unknown"),
         ({"min_free": 192 * M}, 256, "present"),
         ({"min_free": 64 * M}, 512, "absent"),
+        ({"instrumented": "KASAN"}, 1024, "unknown"),
+        ({"instrumented": "KASAN"}, 64, "present"),
         ({"page": 65536}, 512, "unknown"),  # an SMMU may take most of it
         ({"boots_real_root": False, "modules": {"mlx5_core": 2 * M}}, 256, "absent"),  # not in the image
     ],
@@ -211,3 +213,27 @@ def test_memory_that_a_booted_system_keeps_free(reading: Reading, found: Verdict
 def test_verdicts(test: str, readings: list[Reading], found: Verdict) -> None:
     verdict, words = ask(host(*KDUMPCTL.readings.values(), *readings), "crashkernel_too_small", test)
     assert verdict is found, words
+
+
+def mem_total(kept: int) -> list[Reading]:
+    """A machine of 16 GiB, whose kernel keeps so many MiB for itself, besides its image, the reservation and page structures."""
+    map_ = KDUMPCTL.readings[says("address_map").command]
+    ram = replace(map_, text=f"{map_.text}\n100000000-4bfffffff : System RAM")
+    total = 1023 + 15 * 1024 - 256 - 42 - 256 - kept
+    info = KDUMPCTL.readings[says("meminfo").command]
+    return [ram, replace(info, text=re.sub(r"(?m)^MemTotal:.*", f"MemTotal: {total << 10} kB", info.text))]
+
+
+@pytest.mark.parametrize(
+    ("readings", "found", "why"),
+    [
+        (mem_total(300), Verdict.ABSENT, ""),
+        (mem_total(2100), Verdict.UNDETERMINED, "KASAN"),
+        (mem_total(6000), Verdict.ABSENT, ""),  # a balloon
+        ([*mem_total(2100), unpacked(300 * M)], Verdict.PRESENT, "dies"),
+        ([says("kernel_release", "6.4.0+debug"), says("capture_release", "6.4.0+debug")], Verdict.UNDETERMINED, "KASAN"),
+    ],
+)
+def test_a_kernel_for_debugging(readings: list[Reading], found: Verdict, why: str) -> None:
+    verdict, words = ask(host(*KDUMPCTL.readings.values(), *readings), "crashkernel_too_small", ENOUGH)
+    assert (verdict, why in words) == (found, True), words

@@ -25,10 +25,12 @@ DOG = "{0} identity i6300ESB timer\n{0} state active\n{0} timeout {1}\n{0} drive
 
 
 def reserved(mebibytes):
-    """The recorded machine with another reservation."""
-    iomem = RECORDED[CATALOGUE["address_map"].command]
+    """The recorded machine, which reserved 256 MiB, with another reservation."""
+    iomem, meminfo = (RECORDED[CATALOGUE[name].command] for name in ("address_map", "meminfo"))
     end = (0x20000000 + (mebibytes << 20)) - 1
-    return replace(iomem, text=re.sub(r"\S+(?= : Crash kernel)", f"20000000-{end:08x}", iomem.text))
+    total = re.sub(r"(?<=MemTotal:)\s+\d+", lambda match: f" {int(match[0]) + (256 - mebibytes << 10)}", meminfo.text)
+    ranges = re.sub(r"\S+(?= : Crash kernel)", f"20000000-{end:08x}", iomem.text)
+    return [replace(iomem, text=ranges), replace(meminfo, text=total)]
 
 
 @pytest.mark.parametrize(
@@ -40,8 +42,8 @@ def reserved(mebibytes):
         ("unlocked_disk", [denied("dump_storage")], CouldNotDetermine),
         ("refused_writes", [says("dump_storage", DISK.format(20000, ""))], OnlyACrashTells),
         ("refused_writes", [denied("dump_storage")], CouldNotDetermine),
-        ("capture_memory", [reserved(112)], OnlyACrashTells),
-        ("capture_memory", [reserved(112), denied("initramfs")], CouldNotDetermine),
+        ("capture_memory", reserved(112), OnlyACrashTells),
+        ("capture_memory", [*reserved(112), denied("initramfs")], CouldNotDetermine),
         ("watchdogs_that_expire", [says("watchdogs", DOG.format("watchdog0", 40))], OnlyACrashTells),
         ("watchdogs_that_expire", [says("watchdogs", DOG.format("watchdog0", 0))], CouldNotDetermine),
         (
