@@ -12,6 +12,10 @@ dump_folder() {
     if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
         folder=$(kdump_conf path) || return
         device=$(kdump_conf 'ext[234]|xfs|btrfs|minix|f2fs') || return
+        if [ -z "$device" ]; then # it may be given to dracut (kdump-lib-initramfs.sh, get_dracut_args_target)
+            arguments=$(kdump_conf dracut_args) || return
+            device=$(printf '%s\n' "$arguments" | sed -n -E "s/.*--mount[ =]+[\"']?([^ \"']+).*/\1/p")
+        fi
         folder=${folder:-/var/crash}
         if [ -n "$device" ]; then # the path is relative to that file system
             mounted=$(findmnt -n -o TARGET -S "$device" | head -n 1)

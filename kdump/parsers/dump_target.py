@@ -75,7 +75,7 @@ def kdump_conf(text: str) -> DumpTarget:
     for name in _NETWORK:
         if name in given:
             return DumpTarget("nfs" if name == "nfs4" else name, given[name])
-    for device, _, file_system in mounts_asked_for(given.get("dracut_args", "")):
+    for device, _, file_system in mounts_asked_for(given.get("dracut_args", ""))[-1:]:
         return DumpTarget("nfs" if file_system.startswith("nfs") else "disk", device)
     return DumpTarget("path", given.get("path") or "/var/crash")
 

@@ -203,3 +203,23 @@ def test_where_dumps_go(tmp_path, files, where):
         assert f"missing {where}" in said
     else:
         assert any(line.startswith(where) for line in said), said
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize(
+    ("conf", "folder"),
+    [
+        ("", "/var/crash"),
+        ("path /crash", "/crash"),
+        ("ext4 UUID=ab\npath /crash", "/mnt/UUID=ab/crash"),
+        ('path /crash\ndracut_args --mount "/dev/vdb /kdumproot ext4 defaults"', "/mnt//dev/vdb/crash"),
+        ("dracut_args --omit-drivers 'a b' --mount='/dev/vdb /kdumproot ext4 defaults' # why", "/mnt//dev/vdb/var/crash"),
+        ("dracut_args --omit-drivers 'mdio usb'", "/var/crash"),
+    ],
+)
+def test_folder_that_kdump_conf_names(shell, conf, folder, tmp_path):
+    (tmp_path / "kdump.conf").write_text(f"{conf}\n")
+    script = library().replace("/usr/bin/kdumpctl", str(tmp_path)).replace("/etc/kdump.conf", f"{tmp_path}/kdump.conf")
+    mounts = """findmnt() { shift 4; printf '/mnt/%s\\n' "$1"; }"""
+    done = subprocess.run([*shell, "-c", f"{script}\n{mounts}\ndump_folder"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == folder, done
