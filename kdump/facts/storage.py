@@ -444,7 +444,10 @@ def _lost(
     named = devices.find(wanted.device)
     if wanted.path not in mounted:
         if "noauto" in wanted.options:
-            return ""
+            raise CouldNotDetermine(
+                f"/etc/fstab has {wanted.device} mounted on {wanted.path} by hand, which it is not: dumps go to {storage.source} "
+                f"on {storage.mounted_at} unless somebody mounts it"
+            )
         gone = " and does not exist" if named == "" else ""
         return (
             f"/etc/fstab puts {wanted.device} on {wanted.path}, which is not mounted{gone}: "
@@ -480,7 +483,14 @@ def devices_capture_waits_for(
     }
     if not judged:
         raise NotApplicable("the capture kernel's command line names no device by a name that can be looked up")
-    return [device for device, there in judged.items() if not there]
+    gone = [device for device, there in judged.items() if not there]
+    by_order = [device for device in judged if re.match(r"/dev/sd[a-z]", device)]
+    if by_order and not gone and len([name for name in block_devices.names if re.fullmatch(r"/dev/sd[a-z]+", name)]) > 1:
+        raise CouldNotDetermine(
+            f"the capture kernel looks for {by_order[0]}, a name that goes by the order in which the disks are found: another of "
+            "them may get it"
+        )
+    return gone
 
 
 def _named_on(cmdline: CommandLine, devices: BlockDevices) -> list[str]:
@@ -582,4 +592,6 @@ def usb_is_seen(
     """Whether a disk on USB, with the dump folder or the root file system that is booted, is seen by the capture kernel."""
     if not capture_storage.usb and not maybe_dump_storage.value.usb:
         raise NotApplicable("the dump target is not on USB")
-    return not any(re.fullmatch(r"(usbcore\.)?nousb(=[1yY]\w*)?", word) for word in capture_cmdline)
+    # a boolean as lib/kstrtox.c, kstrtobool() reads it; the last word counts
+    given = [found for word in capture_cmdline if (found := re.fullmatch(r"(?:usbcore\.)?nousb(=.*)?", word))]
+    return not given or re.match(r"$|=[1yYtT]|=[oO][nN]", given[-1][1] or "") is None

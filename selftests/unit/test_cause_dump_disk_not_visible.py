@@ -105,7 +105,7 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (MEANT, [says("fstab_lines", "UUID=bb /var/crash ext4 nofail 0 2")], PRESENT),
         (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2"), storage(folder="/srv/crash")], PRESENT),
         (MEANT, [says("fstab_lines", "UUID=bb /srv ext4 nofail 0 2")], ABSENT),
-        (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4 noauto 0 2")], ABSENT),
+        (MEANT, [says("fstab_lines", "UUID=cc /var/crash ext4 noauto 0 2")], UNKNOWN),
         # the system that is booted for the dump does not wait for a mount that is nofail
         (AWAITED, crash_mounted("defaults"), ABSENT),
         (AWAITED, crash_mounted("defaults,nofail"), UNKNOWN),
@@ -160,6 +160,9 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (NAMED, [kexec("root=UUID=dd ro")], PRESENT),
         (NAMED, [kexec("root=/dev/vda ro")], ABSENT),
         (NAMED, [kexec("root=/dev/sda1 ro")], PRESENT),
+        # names of SCSI disks go by the order in which they are found
+        (NAMED, [kexec("root=/dev/sda1 ro"), says("block_devices", "/dev/sda sda\n/dev/sda1 sda1")], ABSENT),
+        (NAMED, [kexec("root=/dev/sda1 ro"), says("block_devices", "/dev/sda sda\n/dev/sda1 sda1\n/dev/sdb sdb")], UNKNOWN),
         (NAMED, [kexec("root=UUID=aa rd.lvm.lv=vg-a/crash")], PRESENT),
         (NAMED, [kexec("root=UUID=aa rd.luks.uuid=luks-c")], ABSENT),
         (NAMED, [kexec("root=UUID=aa rd.luks.uuid=dd")], PRESENT),
@@ -191,6 +194,8 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         ("usb_is_not_switched_off", [], NA),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("root=UUID=aa usbcore.nousb")], PRESENT),
         ("usb_is_not_switched_off", [storage("root_storage", DISK + "\nbus usb"), kexec("root=UUID=aa nousb")], PRESENT),
+        ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("usbcore.nousb=on")], PRESENT),
+        ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("usbcore.nousb usbcore.nousb=0")], ABSENT),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb")], ABSENT),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), denied("kexec_command")], UNKNOWN),
     ],
