@@ -5,7 +5,8 @@ capture kernel waits for the disk, gives up, and drops into a shell or reboots: 
 disk than the one that was meant. The service is active all the time, because loading a capture kernel needs no disk. A
 dump target on the network is lost likewise: no driver for the network card, no route, no name, no key. Nothing at all is seen
 by a capture kernel that was built without what undoes the compression of its initramfs (CONFIG_RD_*): "Initramfs unpacking
-failed: compression method zstd not configured".
+failed: compression method zstd not configured". dracut.conf may leave out a dracut module that the dump target needs (lvm, nfs):
+an image that was built earlier hides that until the next rebuild.
 """
 
 from kdump import Severity, Stage, cause
@@ -30,6 +31,12 @@ def test_drivers_of_the_disk_are_in_the_kdump_initramfs(lacking_in_capture):
 def test_capture_kernel_can_unpack_its_initramfs(image_decompressors_lacking):
     assert not image_decompressors_lacking, (
         f"the capture kernel was built without {', '.join(image_decompressors_lacking)}: it cannot unpack its initramfs"
+    )
+
+
+def test_next_kdump_initramfs_is_not_denied_what_the_dump_target_needs(dump_modules_left_out):
+    assert not dump_modules_left_out, (
+        f"{dump_modules_left_out}: the next kdump initramfs cannot reach the dump target, or is not built at all"
     )
 
 

@@ -290,3 +290,48 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
 )
 def test_network(test, readings, verdict):
     assert ask(host(*HEALTHY, *readings), FILE, test)[0] is verdict
+
+
+LEFT_OUT = "next_kdump_initramfs_is_not_denied_what_the_dump_target_needs"
+LVM = "layer dm-0 LVM-xyz vg-crash\n" + DISK
+
+
+def omitting(words, status=0):
+    file = "/etc/dracut.conf.d/own.conf"
+    dracut = '/usr/bin/dracut:((${#omit_dracutmodules_l[@]})) && omit_dracutmodules+=" ${omit_dracutmodules_l[*]} "'
+    return says("dracut_omissions", f'file {file}\n{file}:omit_dracutmodules+=" {words} "\n{dracut}', "", status)
+
+
+def sent_to(target):
+    return says("kdump_conf_target", target)
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict"),
+    [
+        ([storage(below=LVM), omitting("lvm")], PRESENT),
+        ([storage(below=LVM), omitting("dm")], PRESENT),
+        ([storage(below=LVM), omitting("plymouth")], ABSENT),
+        ([storage(below=LVM), omitting("mdraid nfs")], ABSENT),
+        ([omitting("lvm multipath crypt nfs")], ABSENT),  # its disk needs none of them
+        ([storage(below=MDRAID), omitting("mdraid")], PRESENT),
+        ([storage(below=LVM), omitting("plymouth"), says("dracut_args", "dracut_args --omit lvm")], PRESENT),
+        ([storage(below=LVM), omitting("lvm"), says("dracut_args", "dracut_args --force-add lvm")], UNKNOWN),
+        ([storage(below=CRYPT), omitting("crypt")], UNKNOWN),
+        ([storage(below="layer dm-0 mpath-1 mpatha\n" + DISK), omitting("multipath")], UNKNOWN),
+        ([storage(below=DISK + "\nbus iscsi"), omitting("lvm")], UNKNOWN),
+        ([sent_to("nfs nas:/srv"), omitting("nfs")], PRESENT),
+        ([sent_to("nfs nas:/srv"), omitting("network")], PRESENT),
+        ([sent_to("ssh kdump@nas"), omitting("ssh-client")], PRESENT),
+        ([sent_to("ssh kdump@nas"), omitting("nfs lvm")], ABSENT),
+        ([denied("dump_storage"), omitting("lvm")], UNKNOWN),
+        ([denied("dump_storage"), omitting("plymouth")], ABSENT),
+        ([denied("dracut_omissions")], UNKNOWN),
+        ([storage(below=LVM), omitting("lvm"), *SUSE], PRESENT),
+        ([omitting("network"), *SUSE, says("kdump_sysconfig", "KDUMP_SAVEDIR=nfs://nas/srv")], UNKNOWN),
+        ([denied("dracut_omissions"), says("kdump_userspace", "/usr/sbin/kdump-config")], NA),
+    ],
+)
+def test_what_dracut_leaves_out_of_the_next_image(readings, verdict):
+    found, said = ask(host(*HEALTHY, *KDUMPCTL, missing("dracut_args"), *readings), FILE, LEFT_OUT)
+    assert found is verdict, said

@@ -1,0 +1,62 @@
+"""What dracut is told to leave out of the next kdump initramfs, and the dump target needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from ..fact import Maybe, derived
+from ..flavour import KDUMPCTL, Flavour
+from ..parsers.dump_target import DumpTarget
+from ..verdict import CouldNotDetermine, NotApplicable
+from .storage import Storage
+
+#: the program that puts a layer together -> the dracut modules without which it is not in the image (dracut-ng@02e7ae1:
+#: modules.d/*/module-setup.sh, depends() and install())
+_LAYERS = {"lvm": ("lvm", "dm"), "mdadm": ("mdraid",)}
+#: the same, where the disk may be had in another way: one path of several, or systemd's own module
+_PERHAPS = {"multipath": ("multipath", "dm"), "cryptsetup": ("crypt", "dm")}
+#: kdumpbase depends on ssh-client for a dump over ssh (rhkdump/kdump-utils@63f248c, dracut/99kdumpbase/module-setup.sh)
+_PROTOCOLS = {"nfs": ("nfs", "network"), "ssh": ("ssh-client", "network")}
+_BY_FORCE = re.compile(r"(^|\s)--force-add\b")
+_OF_INTEREST = {name for table in (_LAYERS, _PERHAPS, _PROTOCOLS) for names in table.values() for name in names}
+
+
+@derived
+def dump_modules_left_out(
+    flavour: Flavour,
+    maybe_omitted_dracut_modules: Maybe[Mapping[str, str]],
+    maybe_dracut_args: Maybe[str],
+    maybe_dump_target: Maybe[DumpTarget],
+    maybe_capture_storage: Maybe[Storage],
+) -> str:
+    """What the dump target needs and the next image is told to leave out; "" where that is nothing.
+
+    Source: dracut.sh, check_module(): what is left out is not installed, nor is what depends on it, and no more is said of it,
+    unless it was asked for by --add: then the build ends. An image that was built before does not show it.
+    """
+    if flavour.boots_real_root:
+        raise NotApplicable(f"{flavour.name} does not have dracut build its image")
+    omitted = {name: where for name, where in maybe_omitted_dracut_modules.value.items() if name in _OF_INTEREST}
+    if not omitted:
+        return ""
+    dump_target = maybe_dump_target.value
+    if not dump_target.is_local and flavour is not KDUMPCTL:
+        raise CouldNotDetermine(f"{_said(omitted, _OF_INTEREST)}; what of it {flavour.name} needs for the network is not known")
+    storage = maybe_capture_storage.value if dump_target.is_local else None
+    programs = [name for names in storage.programs() for name in names] if storage else []
+    needed = {name for program in programs for name in _LAYERS.get(program, ())} | set(_PROTOCOLS.get(dump_target.kind, ()))
+    perhaps = {name for program in programs for name in _PERHAPS.get(program, ())}
+    if found := _said(omitted, needed):
+        if _BY_FORCE.search(maybe_dracut_args.value):
+            raise CouldNotDetermine(f"{found}, and dracut_args adds modules by force: it may be among them")
+        return found
+    if found := _said(omitted, perhaps):
+        raise CouldNotDetermine(f"{found}: whether the disk is found without it is not known")
+    if storage and storage.beyond_sight:
+        raise CouldNotDetermine(storage.beyond_sight)
+    return ""
+
+
+def _said(omitted: Mapping[str, str], names: Collection[str]) -> str:
+    return "; ".join(f"{where} leaves out {name}" for name, where in sorted(omitted.items()) if name in names)
