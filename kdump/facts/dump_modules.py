@@ -17,9 +17,14 @@ _LAYERS = {"lvm": ("lvm", "dm"), "mdadm": ("mdraid",)}
 #: the same, where the disk may be had in another way: one path of several, or systemd's own module
 _PERHAPS = {"multipath": ("multipath", "dm"), "cryptsetup": ("crypt", "dm")}
 #: kdumpbase depends on ssh-client for a dump over ssh (rhkdump/kdump-utils@63f248c, dracut/99kdumpbase/module-setup.sh)
-_PROTOCOLS = {"nfs": ("nfs", "network"), "ssh": ("ssh-client", "network")}
+_PROTOCOLS = {"nfs": ("nfs", "network"), "ssh": ("ssh-client", "network"), "cifs": ("cifs", "network")}
+#: what any image rests on, and one for a dump over the network: whether another module stands in is not known
+_FOUNDATIONS = {"base", "fs-lib", "initqueue", "kernel-modules", "rootfs-block", "shutdown", "systemd", "udev-rules"}
+_NETWORK = {"kernel-network-modules", "network-manager"}
 _BY_FORCE = re.compile(r"(^|\s)--force-add\b")
 _OF_INTEREST = {name for table in (_LAYERS, _PERHAPS, _PROTOCOLS) for names in table.values() for name in names}
+#: of a disk that is reached in a way that is not looked into, or of a file system that the kernel may mount by itself
+_OF_INTEREST |= _FOUNDATIONS | _NETWORK | {"iscsi", "nbd", "virtiofs", "btrfs"}
 
 
 @derived
@@ -46,13 +51,14 @@ def dump_modules_left_out(
     storage = maybe_capture_storage.value if dump_target.is_local else None
     programs = [name for names in storage.programs() for name in names] if storage else []
     needed = {name for program in programs for name in _LAYERS.get(program, ())} | set(_PROTOCOLS.get(dump_target.kind, ()))
-    perhaps = {name for program in programs for name in _PERHAPS.get(program, ())}
+    perhaps = {name for program in programs for name in _PERHAPS.get(program, ())} | _FOUNDATIONS
+    perhaps |= {storage.file_system} if storage else _NETWORK
     if found := _said(omitted, needed):
         if _BY_FORCE.search(maybe_dracut_args.value):
             raise CouldNotDetermine(f"{found}, and dracut_args adds modules by force: it may be among them")
         return found
     if found := _said(omitted, perhaps):
-        raise CouldNotDetermine(f"{found}: whether the disk is found without it is not known")
+        raise CouldNotDetermine(f"{found}: whether the dump target is reached without it is not known")
     if storage and storage.beyond_sight:
         raise CouldNotDetermine(storage.beyond_sight)
     return ""
