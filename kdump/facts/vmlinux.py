@@ -18,6 +18,7 @@ from ..verdict import CouldNotDetermine, NotApplicable
 from .dumps import StoredDump
 
 _KEEP = "keep the matching one for the analysis, or name it with --vmlinux"
+_DWARF_UNSEEN = "whether it has DWARF is not to be seen in a compressed file: decompress it"
 _NO_DWARF = "has no DWARF: crash needs the kernel's debuginfo package"
 
 
@@ -41,6 +42,12 @@ class Candidate:
         if self.given or self.image is None or self.image.has_dwarf or self.path.startswith("/usr/lib/debug/"):
             return True
         return not self.path.startswith("/boot/") and self.image.compression is None
+
+    @property
+    def may_lack_dwarf(self) -> bool:
+        """Whether it may be the kernel package's own file, compressed, so that its DWARF is not to be seen: SUSE's
+        /usr/lib/modules/RELEASE/vmlinux.xz. What lies where debuginfo is installed is debuginfo."""
+        return self.image is not None and self.image.has_dwarf is None and not self.path.startswith("/usr/lib/debug/")
 
     def claims(self, release: str) -> bool:
         """Whether it should be of the kernel of that release. A folder that cannot be read may hold what is."""
@@ -115,6 +122,8 @@ def _opens(
             problems.append(f"{one.path} {how}")
         elif one.image.has_dwarf is False:
             problems.append(f"{one.path} matches, but {_NO_DWARF}")
+        elif one.may_lack_dwarf:
+            unknown.append(f"{one.path} matches, but {_DWARF_UNSEEN}")
         else:
             return one, problems, unknown
     return None, problems, unknown
@@ -220,8 +229,11 @@ def dumps_without_vmlinux(dumps: tuple[StoredDump, ...], vmlinux_candidates: tup
     judged = 0
     for one in dumps:
         found = [candidate for candidate in vmlinux_candidates if candidate.is_debuginfo]
-        if any(candidate.image and vmcore.match(one.dump, candidate.image).matches for candidate in found):
+        matching = [candidate for candidate in found if candidate.image and vmcore.match(one.dump, candidate.image).matches]
+        if matching:
             judged += 1
+            if all(candidate.may_lack_dwarf for candidate in matching):
+                unknown.append(f"{matching[0].path} matches {one.path}, but {_DWARF_UNSEEN}")
             continue
         release = one.dump.release
         if found and not release and one.dump.complete.state is State.CANNOT_TELL:
