@@ -25,7 +25,7 @@ with runs.locked(work / "lock", deadline=1) as lock:
 PROGRAM = """
 there=$(mktemp -d "$TMPDIR/mmdebstrap.XXXXXX"); mkdir "$there/proc"; mount -t proc proc "$there/proc" && touch "$there/mounted"
 sleep 600 &
-echo "$there"; cat
+echo "$there"; wait
 """
 
 
