@@ -34,6 +34,9 @@ def luks_bytes(text: str) -> int:
     return max((int(number) << 10 for number in re.findall(r"Memory:\s*(\d+)", text)), default=0)
 
 
+#: arch/x86/mm/mem_encrypt.c print_mem_encrypt_feature_info() (Linux 5.10, 6.12): kdump-utils adds 64 MiB by the same line
+_ENCRYPTED = re.compile(r"Memory Encryption Features active:.*\b(SME|SEV)\b")
+
 luks_memory = fact("luks_memory", "luks_memory", luks_bytes, root=True)
 
 
@@ -54,6 +57,7 @@ def capture_inputs(
     luks_memory: int,
     maybe_dump_target: Maybe[DumpTarget],
     maybe_memory_sysctl_at_boot: Maybe[Mapping[str, Setting]],
+    maybe_crashkernel_log: Maybe[tuple[str, ...]],
 ) -> Inputs:
     """Everything that the need for memory is computed from."""
     listing = maybe_initramfs.value if maybe_initramfs.known else None
@@ -75,7 +79,8 @@ def capture_inputs(
         luks=luks_memory if opens else 0,
         network=not (maybe_dump_target.known and maybe_dump_target.value.is_local),
         swiotlb=_swiotlb(capture_cmdline),
-        encrypted=capture_cmdline.values("mem_encrypt")[-1:] == ["on"],
+        encrypted=capture_cmdline.values("mem_encrypt")[-1:] == ["on"]
+        or (maybe_crashkernel_log.known and any(map(_ENCRYPTED.search, maybe_crashkernel_log.value))),
         min_free=_min_free(maybe_memory_sysctl_at_boot.value) if flavour.boots_real_root else 0,
         instrumented=_instrumented(capture_release, capture_release == kernel_release, address_map, meminfo, page_size),
     )

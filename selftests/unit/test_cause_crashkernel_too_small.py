@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from kdump import recording
 from kdump.capture_memory import UNBOUNDED, Inputs, file_system_limit, needed
+from kdump.fact import Knowledge
 from kdump.facts.kernel import CommandLine
 from kdump.parsers.capture_hazards import hazards
-from kdump.transcript import Reading
+from kdump.transcript import Reading, Transcript
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, says
 
@@ -237,3 +238,18 @@ def mem_total(kept: int) -> list[Reading]:
 def test_a_kernel_for_debugging(readings: list[Reading], found: Verdict, why: str) -> None:
     verdict, words = ask(host(*KDUMPCTL.readings.values(), *readings), "crashkernel_too_small", ENOUGH)
     assert (verdict, why in words) == (found, True), words
+
+
+@pytest.mark.parametrize(
+    ("log", "encrypted"),
+    [
+        ("[    0.53] Memory Encryption Features active: AMD SEV SEV-ES", True),
+        ("[    0.53] AMD Memory Encryption Features active: SME", True),
+        ("[    0.53] Memory Encryption Features active: Intel TDX", False),
+        ("[    0.00] Linux version 6.1.0-56-amd64", False),
+    ],
+)
+def test_encrypted_memory_is_told_by_the_kernels_log(log, encrypted):
+    real = recording.load(Path(__file__).parents[2] / "recordings/debian12-healthy.transcript")
+    known = Knowledge(Transcript.of([*real.readings.values(), says("crashkernel_log", log)]))
+    assert known.get("capture_inputs").encrypted is encrypted
