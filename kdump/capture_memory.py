@@ -165,7 +165,7 @@ def _programs(host: Inputs) -> Part:
 def _bounce_buffers(host: Inputs) -> list[Part]:
     # they may lie in the small range below 4 GiB instead, if there is one
     asked = [Part("swiotlb=", 0, host.swiotlb)] if host.swiotlb else []
-    asked += [Part("memory encryption", 0, _ENCRYPTION)] if host.encrypted else []
+    asked += [Part("memory encryption, unless there is none", 0, _ENCRYPTION)] if host.encrypted else []
     return asked + ([Part("SMMU", 0, _SMMU, "whether an SMMU takes memory was not looked at")] if host.page == 64 << 10 else [])
 
 
