@@ -80,7 +80,8 @@ def capture_inputs(
         network=not (maybe_dump_target.known and maybe_dump_target.value.is_local),
         swiotlb=_swiotlb(capture_cmdline),
         encrypted=capture_cmdline.values("mem_encrypt")[-1:] == ["on"]
-        or not maybe_crashkernel_log.known  # nobody can say that it is not
+        or not maybe_crashkernel_log.known  # nobody can say that it is not, nor where the log has lost its beginning
+        or not any(line.startswith("Linux version") for line in maybe_crashkernel_log.value)
         or any(map(_ENCRYPTED.search, maybe_crashkernel_log.value)),
         min_free=_min_free(maybe_memory_sysctl_at_boot.value) if flavour.boots_real_root else 0,
         instrumented=_instrumented(capture_release, capture_release == kernel_release, address_map, meminfo, page_size),

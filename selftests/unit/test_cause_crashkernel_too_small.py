@@ -245,9 +245,10 @@ def test_a_kernel_for_debugging(readings: list[Reading], found: Verdict, why: st
     [
         ("[    0.53] Memory Encryption Features active: AMD SEV SEV-ES", True),
         ("[    0.53] AMD Memory Encryption Features active: SME", True),
-        ("[    0.53] Memory Encryption Features active: Intel TDX", False),
+        ("[    0.00] Linux version 6.1.0\n[    0.53] Memory Encryption Features active: Intel TDX", False),
         ("[    0.00] Linux version 6.1.0-56-amd64", False),
-        (None, True),  # a log that may not be read tells nothing
+        (None, True),  # a log that may not be read tells nothing, nor does one without its beginning
+        ("", True),
     ],
 )
 def test_encrypted_memory_is_told_by_the_kernels_log(log, encrypted):
