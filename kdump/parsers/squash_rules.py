@@ -42,9 +42,13 @@ class SquashRules:
 def squash_rules(text: str) -> SquashRules:
     """Read grep's ``FILE:LINE`` of the deciding lines, and the bare names of the module-setup.sh files.
 
+    Raises :class:`ValueError` where there are none: what makes the image is not where it is looked for.
+
     >>> squash_rules("/usr/lib/dracut/modules.d/99squash/module-setup.sh:    instmods -c squashfs").insists_on_files
     True
     """
+    if not text.strip():
+        raise ValueError("neither dracut's nor kdump-utils' scripts are in it")
     names = set()
     compressors: dict[str, str] = {}
     added = "squash"

@@ -201,3 +201,7 @@ def test_compressor(option, verdict):
     config = says("kernel_configurations", f"{file}:{option}") if option else says("kernel_configurations", "", "", 1)
     test = "next_image_is_compressed_in_a_way_the_capture_kernel_knows"
     assert ask(machine(f"{DRACUT_107}\n{NO_GATE}", config), FILE, test)[0] is verdict
+
+
+def test_scripts_that_were_not_seen_are_not_scripts_that_do_not_squash():
+    assert ask(machine(""), FILE, NEXT, module="squashfs")[0] is UNKNOWN
