@@ -27,6 +27,8 @@ class Flavour:
     dump_path: str
     #: the capture kernel mounts the host's own root file system instead of running from its initramfs
     boots_real_root: bool
+    #: where a watchdog is there whose driver the kdump initramfs lacks, starting the service builds it anew
+    rebuilds_for_watchdogs: bool
 
 
 KDUMPCTL = Flavour(
@@ -39,6 +41,8 @@ KDUMPCTL = Flavour(
     may_squash=True,
     dump_path="/var/crash",
     boots_real_root=False,
+    # kdumpctl check_drivers_modified(), get_watchdog_drvs(); a predecessor had check_wdt_modified()
+    rebuilds_for_watchdogs=True,
 )
 
 KDUMP_TOOLS = Flavour(
@@ -51,6 +55,7 @@ KDUMP_TOOLS = Flavour(
     may_squash=False,
     dump_path="/var/crash",
     boots_real_root=True,
+    rebuilds_for_watchdogs=False,
 )
 
 SUSE_KDUMP = Flavour(
@@ -64,6 +69,7 @@ SUSE_KDUMP = Flavour(
     may_squash=False,
     dump_path="/var/crash",
     boots_real_root=False,
+    rebuilds_for_watchdogs=False,
 )
 
 FLAVOURS = (KDUMPCTL, KDUMP_TOOLS, SUSE_KDUMP)

@@ -238,13 +238,14 @@ class Answers:
 
 @dataclass(frozen=True)
 class Expiry:
-    """Judges timers of one host."""
+    """Judges timers of one host. ``built_anew``: as if the kdump initramfs had their drivers."""
 
     flavour: Flavour
     image: Maybe[Initramfs]
     built_in: Maybe[frozenset[str]]
     cmdline: Maybe[CommandLine]
     dump_time: Maybe[DumpTime]
+    built_anew: bool = False
 
     def judge(self, dog: Watchdog, does: str, answers: Answers) -> None:
         """``does``: a clause, that it runs and resets."""
@@ -282,7 +283,7 @@ class Expiry:
         if not dog.drivers:
             return "runs, and which driver it has is not to be seen in /sys"
         try:
-            answers = {_has_all((driver, *dog.below), self.image, self.built_in) for driver in dog.drivers}
+            answers = {self.built_anew or _has_all((driver, *dog.below), self.image, self.built_in) for driver in dog.drivers}
             if answers == {True}:
                 answers = {_stops_or_feeds(dog, driver.replace("-", "_"), self.cmdline) for driver in dog.drivers}
         except CouldNotDetermine as reason:

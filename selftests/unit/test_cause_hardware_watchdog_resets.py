@@ -232,6 +232,21 @@ def test_next_boot(readings, verdict):
 
 
 @pytest.mark.parametrize(
+    ("seconds", "driver", "verdict"),
+    [
+        # its start builds an image with the driver, which is in time for 30 s, and not for 4 s
+        ("30", "virtio_blk", Verdict.UNDETERMINED),
+        ("4", "virtio_blk", Verdict.PRESENT),
+        ("30", "i6300esb", Verdict.ABSENT),
+    ],
+)
+def test_next_boot_of_kdumpctl_may_build_its_image_anew(seconds, driver, verdict):
+    boot = (KDUMPCTL, image(driver), cmdline("BOOT_IMAGE=/boot/vmlinuz-1"), entry(""))
+    transcript = host(*HOST, *boot, dog(**NEVER_STARTED), systemd(seconds))
+    assert ask(transcript, "hardware_watchdog_resets", "next_boot_arms_no_watchdog_that_expires")[0] is verdict
+
+
+@pytest.mark.parametrize(
     ("reading", "verdict"),
     [
         (says("bmc_watchdog", RUNNING.format("20.0")), Verdict.PRESENT),
