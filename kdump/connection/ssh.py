@@ -19,6 +19,7 @@ from kdump.connection.settings import current
 from kdump.connection.sftp import SftpFile
 from kdump.connection.ssh_config import HostConfig, resolve
 from kdump.connection.sudo import Escort
+from kdump.connection.transport import Channel
 
 PASSWORD_VARIABLE = "KDUMP_SSH_PASSWORD"  # noqa: S105  # a name
 #: Seconds of silence after a command's exit status before we stop waiting for the end of its output: a child left in
@@ -139,7 +140,7 @@ class SshBackend(ExecutingBackend, ParamikoBackend):  # type: ignore[misc]  # un
 
 
 class _Wakeup(threading.Event):
-    """Set by both streams of a channel. paramiko's buffers clear it whenever one of them is empty; only we may."""
+    """Set by a channel, and by both of its streams: paramiko's buffers clear it whenever one of them is empty; only we may."""
 
     def clear(self) -> None:
         pass
@@ -148,7 +149,7 @@ class _Wakeup(threading.Event):
         super().clear()
 
 
-def _open(link: Link, host: str, kind: str, payload: bytes, deadline: Deadline) -> Steps[paramiko.Channel]:
+def _open(link: Link, host: str, kind: str, payload: bytes, deadline: Deadline) -> Steps[Channel]:
     """A session channel whose request (``exec`` or ``subsystem``) is on its way; its answer is not waited for.
 
     paramiko's exec_command() waits for that answer without a limit; not waiting also saves a round trip.
@@ -203,8 +204,7 @@ def _converse(link: Link, host: str, escort: Escort, deadline: Deadline, cap: in
     """Send, drain both streams, judge the end. Whatever happens, the command was sent once."""
     channel = yield from _open(link, host, "exec", os.fsencode(escort.command), deadline)
     wakeup = _Wakeup()
-    channel.in_buffer.set_event(wakeup)
-    channel.in_stderr_buffer.set_event(wakeup)
+    channel.tell(wakeup)
     channel.settimeout(0.0)
     out, err = bytearray(), bytearray()
     pending = escort.start

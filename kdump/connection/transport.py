@@ -15,7 +15,7 @@ import time
 from typing import Any, Generic, TypeVar
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_OPEN
+from paramiko.common import MSG_CHANNEL_WINDOW_ADJUST, cMSG_CHANNEL_OPEN
 from paramiko.packet import Packetizer
 from paramiko.transport import _active_threads
 
@@ -138,8 +138,33 @@ class _Packetizer(Packetizer):  # type: ignore[misc]  # untyped base
         return False
 
 
+class Channel(paramiko.Channel):  # type: ignore[misc]  # untyped base
+    """A session that tells of everything that may let whoever uses it go on."""
+
+    _told: threading.Event | None = None
+
+    def tell(self, event: threading.Event) -> None:
+        """Set ``event`` when output came, or its end, or room for input: OpenSSH's sshd gives none before the command runs."""
+        self._told = event
+        self.in_buffer.set_event(event)
+        self.in_stderr_buffer.set_event(event)
+
+    def make_room(self, message: paramiko.Message) -> None:
+        """The server takes more input."""
+        self._window_adjust(message)
+        if self._told is not None:
+            self._told.set()
+
+
 class Transport(paramiko.Transport):  # type: ignore[misc]  # untyped base
     """Nobody reads but :meth:`carry_out`, as long as nobody calls :meth:`read_in_thread`."""
+
+    _channel_handler_table = {  # noqa: RUF012  # paramiko's, with a channel that tells
+        **paramiko.Transport._channel_handler_table,
+        MSG_CHANNEL_WINDOW_ADJUST: lambda channel, message: (
+            channel.make_room(message) if isinstance(channel, Channel) else channel._window_adjust(message)
+        ),
+    }
 
     def __init__(self, sock: Any) -> None:
         self._source = _Source(sock)
@@ -196,12 +221,12 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # untyped base
         else:
             super()._expect_packet(*kinds)
 
-    def begin_session(self) -> tuple[paramiko.Channel, threading.Event]:
+    def begin_session(self) -> tuple[Channel, threading.Event]:
         """Ask for a session channel; the event tells that the answer came. paramiko's own open_session() waits for it."""
         answered = threading.Event()
         with self.lock:
             number = self._next_channel()
-            channel = paramiko.Channel(number)
+            channel = Channel(number)
             self._channels.put(number, channel)
             self.channel_events[number] = answered
             self.channels_seen[number] = True

@@ -9,10 +9,12 @@ import threading
 import time
 from pathlib import Path
 
+import paramiko
 import pytest
 import testinfra.backend
 from hypothesis import given
 from hypothesis import strategies as st
+from paramiko.common import MSG_CHANNEL_WINDOW_ADJUST
 
 from kdump import connection
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase
@@ -22,6 +24,7 @@ from kdump.connection.errors import printable
 from kdump.connection.known_hosts import KnownHosts, Verdict
 from kdump.connection.secret import Secret
 from kdump.connection.ssh_config_lines import split_arguments
+from kdump.connection.transport import Channel, Transport
 
 BLOB = b"\0\0\0\x0bssh-ed25519" + b"k" * 32
 KEY = base64.b64encode(BLOB).decode()
@@ -90,6 +93,16 @@ def test_stolen_time_is_not_charged() -> None:
     started = time.monotonic()
     assert not deadline.wait_until(threading.Event())
     assert time.monotonic() - started < 0.5
+
+
+def test_room_for_input_is_told_of() -> None:
+    """OpenSSH's sshd gives none before the command runs: whoever waits for more than output would wait for a whole slice."""
+    channel, event, message = Channel(0), threading.Event(), paramiko.Message()
+    channel.tell(event)
+    message.add_int(2097152)
+    message.rewind()
+    Transport._channel_handler_table[MSG_CHANNEL_WINDOW_ADJUST](channel, message)
+    assert event.is_set() and channel.out_window_size == 2097152
 
 
 def test_only_a_reader_that_is_behind_is_given_more_time() -> None:
