@@ -10,6 +10,7 @@ from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
 from ..parsers.initramfs import Initramfs
 from ..parsers.systemd import seconds
+from ..parsers.watchdog_settings import WatchdogSettings
 from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
 from .dump_saver import DumpTime
 from .kernel import CommandLine
@@ -32,7 +33,8 @@ _STOPS = ("iTCO_wdt", "sp5100_tco", "i6300esb")
 _FEEDS = ("hpwdt", "sbsa_gwdt", "wdat_wdt")
 #: "nowayout" locks its timer in the hardware: nothing stops it, and the core does not know of it (i6300esb.c)
 _LOCKED_BY_NOWAYOUT = "i6300esb"
-#: the driver whose timer is the BMC's: the BMC itself is asked
+#: the driver whose timer is the BMC's: the BMC itself is asked. When it loads, it sets the timer's action to none and lets it
+#: run down (ipmi_watchdog.c, ipmi_register_watchdog(), in Linux 3.10 and 6.12). No device names it: udev loads it for nobody.
 _BMC_DRIVER = "ipmi_watchdog"
 #: has the kernel call what registered for a panic before it starts the capture kernel (kernel/panic.c). ipmi_watchdog.c, in
 #: Linux 6.12, then gives a timer that runs its parameter panic_wdt_timeout, 255 s where nobody set it.
@@ -202,9 +204,12 @@ def expiry(
     maybe_built_in_modules: Maybe[frozenset[str]],
     maybe_capture_cmdline: Maybe[CommandLine],
     maybe_dump_time: Maybe[DumpTime],
+    maybe_watchdog_settings: Maybe[WatchdogSettings],
 ) -> Expiry:
     """What decides whether a timer expires before the dump is done."""
-    return Expiry(flavour, maybe_initramfs, maybe_built_in_modules, maybe_capture_cmdline, maybe_dump_time)
+    return Expiry(
+        flavour, maybe_initramfs, maybe_built_in_modules, maybe_capture_cmdline, maybe_dump_time, maybe_watchdog_settings
+    )
 
 
 @derived
@@ -245,6 +250,7 @@ class Expiry:
     built_in: Maybe[frozenset[str]]
     cmdline: Maybe[CommandLine]
     dump_time: Maybe[DumpTime]
+    settings: Maybe[WatchdogSettings]
     built_anew: bool = False
 
     def judge(self, dog: Watchdog, does: str, answers: Answers) -> None:
@@ -257,7 +263,7 @@ class Expiry:
         if dog.timeout >= safe:
             return
         needs = f"the dump needs about {least:.0f} s ({self.dump_time.value.parts})"
-        if not dog.legacy and dog.latest >= DRIVER_LOADS_AFTER[0]:
+        if dog.latest >= DRIVER_LOADS_AFTER[0]:
             taken_over = self._taken_over(dog)
             if isinstance(taken_over, str):
                 answers.unclear.append(f"{dog} {taken_over}")
@@ -291,9 +297,10 @@ class Expiry:
         return answers.pop() if len(answers) == 1 else "runs, and the capture kernel has only one of these drivers"
 
     def _loaded_late(self, dog: Watchdog) -> str:
-        """A clause, if the udev of the system that is booted may load a driver that stops or feeds the timer; "" if that cannot
-        help."""
+        """A clause, if the system that is booted may load a driver that stops or feeds the timer; "" if that cannot help."""
         try:
+            if dog.drivers == (_BMC_DRIVER,) and _BMC_DRIVER not in self.settings.value.drivers:
+                return ""
             if not any(_stops_or_feeds(dog, driver.replace("-", "_"), self.cmdline) for driver in dog.drivers):
                 return ""
         except CouldNotDetermine as reason:
@@ -304,6 +311,8 @@ class Expiry:
 def _stops_or_feeds(dog: Watchdog, driver: str, cmdline: Maybe[CommandLine]) -> bool:
     """What a driver that loads does to a timer that runs (drivers/watchdog/watchdog_dev.c: ``handle_boot_enabled`` lets the core
     feed it, ``open_timeout`` bounds for how many seconds)."""
+    if driver == _BMC_DRIVER:
+        raise CouldNotDetermine(f"{driver} takes the timer's action away where something loads it, and no device does")
     if driver == _LOCKED_BY_NOWAYOUT and dog.nowayout:
         return False
     if driver in _STOPS:
@@ -329,23 +338,16 @@ def _has_all(modules: tuple[str, ...], image: Maybe[Initramfs], built_in: Maybe[
 
 
 @derived
-def bmc_that_expires(
-    bmc_watchdog: BmcWatchdog | None, maybe_dump_time: Maybe[DumpTime], maybe_cmdline: Maybe[CommandLine]
-) -> str:
+def bmc_that_expires(bmc_watchdog: BmcWatchdog | None, maybe_expiry: Maybe[Expiry], maybe_cmdline: Maybe[CommandLine]) -> str:
     """Why the BMC would reset the machine before the dump is done; empty when it would not."""
     if bmc_watchdog is None:
         raise NotApplicable("this machine has no BMC")
     if not bmc_watchdog.running or not bmc_watchdog.resets:
         return ""
-    dump_time = maybe_dump_time.value
-    if bmc_watchdog.countdown >= dump_time.seconds * MARGIN:
-        return ""
-    words = (
-        f"the BMC's timer runs and resets the machine {bmc_watchdog.countdown:g} s after the panic at the latest; "
-        f"the dump needs about {dump_time.seconds:.0f} s ({dump_time.parts})"
-    )
-    if bmc_watchdog.countdown >= dump_time.seconds:
-        raise OnlyACrashTells(f"{words}: too close to call")
-    if any(word.split("=")[0] == _PANIC_NOTIFIERS for word in maybe_cmdline.value):
+    answers = Answers()
+    timer = Watchdog("BMC", "the BMC's timer", (_BMC_DRIVER,), round(bmc_watchdog.countdown), running=True)
+    maybe_expiry.value.judge(timer, "the BMC's timer runs and resets", answers)
+    words = "; ".join(answers.of_all())
+    if words and any(word.split("=")[0] == _PANIC_NOTIFIERS for word in maybe_cmdline.value):
         raise OnlyACrashTells(f"{words}, unless {_BMC_DRIVER} gives it more time in the panic, as {_PANIC_NOTIFIERS} lets it")
     return words
