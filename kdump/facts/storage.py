@@ -379,6 +379,8 @@ def lost_dump_disk(
         raise CouldNotDetermine(f"dumps go to the virtual machine's host (virtiofs {local_dump_target.where})")
     if local_dump_target.kind in ("disk", "raw"):
         there = block_devices.find(local_dump_target.where)
+        if why := block_devices.disputed(local_dump_target.where):
+            raise CouldNotDetermine(f"whether the dump target {local_dump_target.where} is found depends on who looks: {why}")
         if there == "":
             return f"the dump target {local_dump_target.where} does not exist"
         if local_dump_target.kind == "raw" and re.fullmatch(r"/dev/[^/]+", local_dump_target.where):
@@ -478,9 +480,11 @@ def devices_capture_waits_for(
     local_dump_target: DumpTarget, capture_cmdline: CommandLine, block_devices: BlockDevices
 ) -> list[str]:
     """Devices on the capture kernel's command line that do not exist."""
-    judged = {
-        device: there for device in _named_on(capture_cmdline, block_devices) if (there := block_devices.find(device)) is not None
-    }
+    named = _named_on(capture_cmdline, block_devices)
+    judged = {device: there for device in named if (there := block_devices.find(device)) is not None}
+    disputed = next((f"{device}: {why}" for device in named if (why := block_devices.disputed(device))), "")
+    if disputed and all(judged.values()):
+        raise CouldNotDetermine(f"whether the capture kernel's system finds {disputed}")
     if not judged:
         raise NotApplicable("the capture kernel's command line names no device by a name that can be looked up")
     gone = [device for device, there in judged.items() if not there]
@@ -589,9 +593,24 @@ def refused_writes(
 def usb_is_seen(
     capture_storage: Storage, maybe_dump_storage: Maybe[Storage], local_dump_target: DumpTarget, capture_cmdline: CommandLine
 ) -> bool:
-    """Whether a disk on USB, with the dump folder or the root file system that is booted, is seen by the capture kernel."""
+    """Whether a disk on USB, with the dump folder or the root file system that is booted, is seen by the capture kernel.
+
+    Source: torvalds/linux, drivers/usb/core/usb.c: module_param(nousb) is usbcore.nousb, built in or not. Up to 3.x it was
+    core_param(nousb), plain nousb, where usbcore is built in; kernel-parameters.txt still has that.
+    """
     if not capture_storage.usb and not maybe_dump_storage.value.usb:
         raise NotApplicable("the dump target is not on USB")
-    # a boolean as lib/kstrtox.c, kstrtobool() reads it; the last word counts
-    given = [found for word in capture_cmdline if (found := re.fullmatch(r"(?:usbcore\.)?nousb(=.*)?", word))]
-    return not given or re.match(r"$|=[1yYtT]|=[oO][nN]", given[-1][1] or "") is None
+    if _switched_on(capture_cmdline, "usbcore.nousb"):
+        return False
+    if _switched_on(capture_cmdline, "nousb"):
+        raise CouldNotDetermine(
+            "the capture kernel's command line has nousb, which switches USB off in an old kernel with usbcore built in; others "
+            "read usbcore.nousb alone"
+        )
+    return True
+
+
+def _switched_on(cmdline: CommandLine, name: str) -> bool:
+    """A boolean as lib/kstrtox.c, kstrtobool() reads it; the last one counts."""
+    given = [word.removeprefix(name) for word in cmdline if word.partition("=")[0] == name]
+    return bool(given) and re.match(r"$|=[1yYtT]|=[oO][nN]", given[-1]) is not None

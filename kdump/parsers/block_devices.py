@@ -29,7 +29,7 @@ class BlockDevices:
     def find(self, device: str) -> str | None:
         """The kernel's name of a device that is written as in fstab(5) or after ``root=``; "" where there is none of that
         name, None where its name is of a kind that is not listed here (a network file system, a path of a device manager,
-        or persistent names on a host without udev).
+        or persistent names on a host without udev) or one that is :meth:`disputed`.
 
         >>> BlockDevices({"/dev/vda": "vda", "/dev/disk/by-label/a\\\\x20b": "vda"}).find('LABEL="a\\\\040b"')
         'vda'
@@ -37,6 +37,8 @@ class BlockDevices:
         name = path_of(device)
         if name in self.names:
             return self.names[name]
+        if self.disputed(device):
+            return None
         if self.names and re.fullmatch(
             r"/dev/(x?vd|sd|hd)[a-z]+[0-9]*|/dev/nvme[0-9]+n[0-9]+(p[0-9]+)?|/dev/mmcblk[0-9]+(p[0-9]+)?", name
         ):
@@ -44,6 +46,29 @@ class BlockDevices:
         folder = name.rpartition("/")[0]
         known = any(other.startswith("/dev/disk/by-uuid/") for other in self.names)
         return "" if known and (folder.startswith("/dev/disk/by-") or folder == "/dev/mapper") else None
+
+    def disputed(self, device: str) -> str:
+        """Why it depends on who looks for a device whether it is found; "" where it does not.
+
+        The kernel compares a PARTUUID without regard to case, and counts on from it by /PARTNROFF= (torvalds/linux@017fb83e,
+        block/early-lookup.c). By blkid, as initramfs-tools looks, and by udev's links the letters are as they are
+        (util-linux#1014), except with a newer libblkid (util-linux@02a5e05b, libblkid/src/tag.c); dracut makes them small
+        (modules.d/95rootfs-block/parse-block.sh).
+
+        >>> BlockDevices({"/dev/disk/by-partuuid/ab-01": "sda1"}).disputed("PARTUUID=AB-01")
+        'upper and lower case are not as in the name that it has'
+        """
+        kind, _, value = device.partition("=")
+        value, offset, _ = value.strip("\"'").partition("/PARTNROFF=")
+        if kind not in ("UUID", "PARTUUID") or (offset and kind == "UUID"):
+            return ""
+        path = path_of(f"{kind}={value}")
+        if offset:
+            beside = path.lower() in (name.lower() for name in self.names)
+            return "only the kernel itself knows PARTNROFF, an initramfs does not" if beside else ""
+        if path not in self.names and path.lower() in (name.lower() for name in self.names):
+            return "upper and lower case are not as in the name that it has"
+        return ""
 
 
 def path_of(device: str) -> str:

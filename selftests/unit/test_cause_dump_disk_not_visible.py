@@ -68,6 +68,7 @@ def crash_mounted(options):
 
 
 SCSI = "layer sda -\ndriver sd sd_mod\ndriver virtio_scsi virtio_scsi\ndriver virtio-pci -"
+PARTITIONS = says("block_devices", "/dev/vda vda\n/dev/disk/by-uuid/aa vda\n/dev/disk/by-partuuid/ab-01 vda1")
 FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
 
 
@@ -163,6 +164,16 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         # names of SCSI disks go by the order in which they are found
         (NAMED, [kexec("root=/dev/sda1 ro"), says("block_devices", "/dev/sda sda\n/dev/sda1 sda1")], ABSENT),
         (NAMED, [kexec("root=/dev/sda1 ro"), says("block_devices", "/dev/sda sda\n/dev/sda1 sda1\n/dev/sdb sdb")], UNKNOWN),
+        # blkid takes letters as they are, the kernel and dracut do not; only the kernel counts on from a PARTUUID
+        (NAMED, [kexec("root=PARTUUID=AB-01 ro"), PARTITIONS], UNKNOWN),
+        (NAMED, [kexec("root=PARTUUID=ab-01 ro"), PARTITIONS], ABSENT),
+        (NAMED, [kexec("root=PARTUUID=AC-01 ro"), PARTITIONS], PRESENT),
+        (NAMED, [kexec("root=PARTUUID=ab-01/PARTNROFF=1 ro"), PARTITIONS], UNKNOWN),
+        (NAMED, [kexec("root=PARTUUID=ac-01/PARTNROFF=1 ro"), PARTITIONS], PRESENT),
+        (NAMED, [kexec("root=PARTUUID=AB-01 rd.lvm.lv=vg-a/crash"), PARTITIONS], PRESENT),
+        (NAMED, [kexec("root=UUID=AA ro")], UNKNOWN),
+        (MEANT, [says("fstab_lines", "UUID=CC /var/crash ext4"), says("mounted", "/dev/vda /\n/dev/vdb /var/crash")], UNKNOWN),
+        (MEANT, [*KDUMPCTL, says("kdump_conf_target", "ext4 UUID=CC")], UNKNOWN),
         (NAMED, [kexec("root=UUID=aa rd.lvm.lv=vg-a/crash")], PRESENT),
         (NAMED, [kexec("root=UUID=aa rd.luks.uuid=luks-c")], ABSENT),
         (NAMED, [kexec("root=UUID=aa rd.luks.uuid=dd")], PRESENT),
@@ -193,7 +204,11 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (WRITTEN, [says("dump_storage", "", "", 124)], UNKNOWN),
         ("usb_is_not_switched_off", [], NA),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("root=UUID=aa usbcore.nousb")], PRESENT),
-        ("usb_is_not_switched_off", [storage("root_storage", DISK + "\nbus usb"), kexec("root=UUID=aa nousb")], PRESENT),
+        ("usb_is_not_switched_off", [storage("root_storage", DISK + "\nbus usb"), kexec("usbcore.nousb nousb=0")], PRESENT),
+        # read by an old kernel with usbcore built in, by no other
+        ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("root=UUID=aa nousb")], UNKNOWN),
+        ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("nousb nousb=off")], ABSENT),
+        ("usb_is_not_switched_off", [kexec("root=UUID=aa nousb")], NA),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("usbcore.nousb=on")], PRESENT),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb"), kexec("usbcore.nousb usbcore.nousb=0")], ABSENT),
         ("usb_is_not_switched_off", [storage(below=DISK + "\nbus usb")], ABSENT),
