@@ -10,6 +10,7 @@ where paramiko itself waits (SFTP), a thread reads as ever.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import Any, Generic, TypeVar
@@ -71,21 +72,32 @@ class _Work(Generic[T]):
 
 class _Source:
     """The socket. paramiko reads a packet in two or three pieces, each a call that hands the interpreter to another thread;
-    here what came is read at once. Lets ``work`` go on before every look at the socket, whatever is being read."""
+    here what came is read at once. Lets ``work`` go on before every look at the socket, whatever is being read.
+
+    What came is acknowledged at once. sshd leaves Nagle's algorithm on until a command runs (OpenSSH's session.c and packet.c:
+    do_exec_no_pty() calls ssh_packet_set_interactive(), which sets TCP_NODELAY): the second of its small packets after the
+    login waits for that, which the kernel delays by 40 ms. TCP_QUICKACK does not last (tcp(7))."""
 
     def __init__(self, sock: Any) -> None:
         self._sock, self._rest = sock, b""
+        self._is_tcp = getattr(sock, "family", None) in (socket.AF_INET, socket.AF_INET6)  # or a proxy's pipe, or a channel
         self._between = False  # nothing of the next packet was handed out yet
         self.work: _Work[Any] | None = None
 
     def recv(self, size: int) -> bytes:
         if not self._rest:
             self._let_work()
-        data: bytes = self._rest or self._sock.recv(max(size, _PIECE))
+        data: bytes = self._rest or self._received(max(size, _PIECE))
         self._rest = data[size:]
         if data:
             self._between = False
         return data[:size]
+
+    def _received(self, most: int) -> bytes:
+        data: bytes = self._sock.recv(most)
+        if self._is_tcp and data:
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return data
 
     def next_packet(self) -> None:
         """The last one was read to its end."""
