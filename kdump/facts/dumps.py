@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import vmcore, vmcore_evidence
 from ..fact import Maybe, derived, fact
 from ..parsers.dump import Completeness, Dump, State
-from ..parsers.dump_folder import UNFINISHED, DumpListing, Notes
+from ..parsers.dump_folder import UNFINISHED, DumpListing, Note, Notes
 from ..parsers.unreadable import Unreadable
 from ..verdict import CouldNotDetermine, NotApplicable
 
@@ -97,16 +97,29 @@ def damaged_dumps(dump_listing: DumpListing, dumps: tuple[StoredDump, ...]) -> l
     return damaged
 
 
+def _last_test(notes: Sequence[Note]) -> Note | None:
+    """What tells of kdumpctl's last test, of its vmcore-creation.status, the newest first.
+
+    "pending ID" is kdumpctl's own before it crashes the machine, and stays where VMCORE_CREATION_NOTIFICATION is off; the capture
+    kernel writes "fail ID", then "success ID", beside the dump. "manual ID": kdumpctl could not get at that.
+    """
+    if not notes:
+        return None
+    told = (note for note in notes if note.lines and note.lines[0].startswith(("success", "fail")))
+    of_it = (note for note in told if note.lines[0].split()[1:] == "".join(notes[0].lines[:1]).split()[1:])
+    return next(of_it, notes[0])
+
+
 @derived
 def failed_saves(dump_notes: Notes, dump_listing: DumpListing, maybe_stored_dumps: Maybe[tuple[StoredDump, ...]]) -> list[str]:
     """What the saving tools wrote of dumps that they could not finish, unless the dump's bytes say that all of it is there.
 
-    SUSE's README.txt: openSUSE/kdump@34da4b8, dracut/kdump-save; vmcore-creation.status (the newest counts) and
+    SUSE's README.txt: openSUSE/kdump@34da4b8, dracut/kdump-save; vmcore-creation.status (see :func:`_last_test`) and
     kexec-dmesg.log: rhkdump/kdump-utils@63f248c, kdumpctl and dracut/99kdumpbase/kdump.sh. EulerOS's kdump_status.log has
     no published format: it is evidence, and judges nothing.
     """
     whole = {one.path.rpartition("/")[0] for one in maybe_stored_dumps.otherwise(()) if one.dump.complete.state is State.COMPLETE}
-    status = [note.path for note in dump_notes.notes if note.name == "vmcore-creation.status"][:1]
+    last_test = _last_test([note for note in dump_notes.notes if note.name == "vmcore-creation.status"])
     failed, judged = [], 0
     for note in dump_notes.notes:
         lines: tuple[str, ...] = ()
@@ -116,7 +129,7 @@ def failed_saves(dump_notes: Notes, dump_listing: DumpListing, maybe_stored_dump
         elif note.name == "kexec-dmesg.log":
             lines = tuple(line for line in note.lines if "saving vmcore " in line)[-1:]
             bad = [line for line in lines if "saving vmcore failed" in line]
-        elif note.path in status:
+        elif note is last_test:
             lines = note.lines[:1]
             bad = [line for line in lines if line.startswith("fail")]
         judged += bool(lines)
@@ -128,6 +141,8 @@ def failed_saves(dump_notes: Notes, dump_listing: DumpListing, maybe_stored_dump
         raise CouldNotDetermine(f"no permission to read {closed}: connect as root or use --sudo")
     if not dump_notes.complete:
         raise CouldNotDetermine("what was written beside the dumps could not be read to its end")
+    if last_test and last_test.lines and not last_test.lines[0].startswith(("success", "fail")):
+        raise CouldNotDetermine(f"{last_test.path}: {last_test.lines[0].strip()}: how kdumpctl's last test went is not known")
     if not judged:
         if dump_listing.unknown:
             raise CouldNotDetermine(f"what was written beside the dumps: {dump_listing.unknown[0]}")

@@ -77,6 +77,11 @@ def test_a_name_that_says_unfinished_is_believed():
     assert "never ended" in words
 
 
+ID = "kdump_test_id=1790000000-5"
+OF_SERVICE = "/var/lib/kdump/vmcore-creation.status"
+OF_CAPTURE = "/var/crash/kdump-test-1790000000-5/vmcore-creation.status"
+
+
 @pytest.mark.parametrize(
     ("text", "verdict"),
     [
@@ -84,6 +89,16 @@ def test_a_name_that_says_unfinished_is_believed():
         ("file /c/README.txt\nsays vmcore status: saved successfully\nend", Verdict.ABSENT),
         ("file /c/README.txt\nsays vmcore status: saved successfully", Verdict.UNDETERMINED),
         ("file /c/README.txt\nclosed\nend", Verdict.UNDETERMINED),
+        (f"file {OF_SERVICE}\nsays success {ID}\nend", Verdict.ABSENT),
+        (f"file {OF_SERVICE}\nsays fail {ID}\nend", Verdict.PRESENT),
+        (f"file {OF_SERVICE}\nsays manual {ID}\nend", Verdict.UNDETERMINED),
+        # kdumpctl test crashed the machine, and what became of it was never looked up
+        (f"file {OF_SERVICE}\nsays pending {ID}\nend", Verdict.UNDETERMINED),
+        (f"file {OF_SERVICE}\nsays pending {ID}\nfile /c/README.txt\nsays vmcore status: skipped\nend", Verdict.UNDETERMINED),
+        (f"file {OF_SERVICE}\nsays pending {ID}\nfile {OF_CAPTURE}\nsays success {ID}\nend", Verdict.ABSENT),
+        (f"file {OF_SERVICE}\nsays pending {ID}\nfile {OF_CAPTURE}\nsays fail {ID}\nend", Verdict.PRESENT),
+        (f"file {OF_SERVICE}\nsays pending {ID}\nfile {OF_CAPTURE}\nsays success kdump_test_id=1-2\nend", Verdict.UNDETERMINED),
+        (f"file {OF_SERVICE}\nend", Verdict.NOT_APPLICABLE),
         ("end", Verdict.NOT_APPLICABLE),
         ("", Verdict.UNDETERMINED),
     ],
