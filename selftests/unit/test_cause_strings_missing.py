@@ -5,7 +5,7 @@ import pytest
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, says
 
-OLD, NEW = "crash 7.3.0\n", "crash 8.0.2++\n"
+OLD, NEW, VENDOR = "crash 7.3.0\n", "crash 8.0.2++\n", "crash 7.3.2-4.el8_6\n"
 NO_LIBRARY = "it does not run: /usr/bin/strings: error while loading shared libraries: libbfd-2.40-system.so: cannot open"
 WHOLE, SPLIT = says("split_vmlinux"), says("split_vmlinux", "/usr/lib/debug/boot/vmlinux-6.4.0-1-default.debug")
 HAVE = says("crash_program", "/usr/bin/crash")
@@ -16,6 +16,10 @@ HAVE = says("crash_program", "/usr/bin/crash")
     [
         ([HAVE, says("installed_crash", OLD), says("strings_complaint", "it is missing")], Verdict.PRESENT),
         ([HAVE, says("installed_crash", OLD), says("strings_complaint", "works")], Verdict.ABSENT),
+        # a package that may have been given what is newer than its number
+        ([HAVE, says("installed_crash", VENDOR), says("strings_complaint", "it is missing")], Verdict.UNDETERMINED),
+        ([HAVE, says("installed_crash", VENDOR), says("strings_complaint", "works")], Verdict.ABSENT),
+        ([HAVE, says("installed_crash", "crash 8.0.2-3.el9"), says("strings_complaint", "it is missing"), WHOLE], Verdict.ABSENT),
         ([HAVE, says("installed_crash", NEW), says("strings_complaint", "it is missing"), WHOLE], Verdict.ABSENT),
         ([HAVE, says("installed_crash", NEW), says("strings_complaint", "it is missing"), SPLIT], Verdict.PRESENT),
         ([HAVE, says("installed_crash", "crash 9.0.3"), says("strings_complaint", "it is missing"), SPLIT], Verdict.ABSENT),
