@@ -39,7 +39,9 @@ def register(config: pytest.Config, run: Run) -> None:
     run.info = describe(config, run.info.started)
     run.tolerance = config.option.allow_undetermined
     plugins = config.pluginmanager
-    if config.option.nagios and not config.option.collectonly:
+    if config.option.nagios:
+        if config.option.collectonly:  # testinfra calls that OK
+            raise pytest.UsageError("--nagios tells what was judged: leave --collect-only out")
         nagios.take_over(config, run)
     plugins.register(Collector(config, run), "kdump-collector")
     plugins.register(terminal.Terminal(config, run), "kdump-terminal")

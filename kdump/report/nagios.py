@@ -3,7 +3,8 @@ healthy; exit status 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
 CRITICAL: a host would not dump. WARNING: a host would dump, but incompletely or unreadably. UNKNOWN: nothing is present,
 but something could not be determined, or the run itself went wrong. It takes the place of testinfra's own ``--nagios``,
-which calls a run that collected nothing OK.
+which calls a run that collected nothing OK. ``python -m kdump.nagios`` answers also for what pytest refuses before it
+reads this suite.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..transcript import sanitise
 from .model import Answer, ExitStatus, Run, State
 
 NAME = "kdump-nagios"
+HEAD = "KDUMP "  # of an answer
 _MOST_HOSTS = 50
 _NAMED = 3
 
@@ -41,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         return
 
     def error(message: str) -> NoReturn:
-        raise SystemExit(_say(Status.UNKNOWN, [_plain(message)]))
+        raise SystemExit(_say(Status.UNKNOWN, [plain(message)]))
 
     parser.optparser.error = error  # type: ignore[method-assign]
 
@@ -76,7 +78,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
     try:
         status = yield
     except pytest.UsageError as problem:
-        return _say(Status.UNKNOWN, [_plain(" ".join(str(problem).split()))])
+        return _say(Status.UNKNOWN, [plain(" ".join(str(problem).split()))])
     answering = config.pluginmanager.get_plugin(NAME)
     if not isinstance(answering, Answering):  # --help and the like
         return status
@@ -84,30 +86,36 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
 
 
 def _say(status: Status, lines: list[str]) -> int:
+    return int(Status.UNKNOWN if put(answered(status, lines)) else status)
+
+
+def answered(status: Status, lines: list[str]) -> str:
+    """What Nagios is given to read."""
     first, *others = [sanitise(line) for line in lines]
-    unheard = put("\n".join([f"KDUMP {status.name} - {first}", *others]))
-    return int(Status.UNKNOWN if unheard else status)
+    return "\n".join([f"{HEAD}{status.name} - {first}", *others])
 
 
 def answer(run: Run, exit_status: int) -> tuple[Status, list[str]]:
     """The state, and the lines of output of which the first has the performance data."""
     counted = run.answers()
     if exit_status not in (ExitStatus.HEALTHY, ExitStatus.PRESENT, ExitStatus.INCOMPLETE):
-        status, words = Status.UNKNOWN, f"the run ended with exit status {exit_status}"
+        nothing = exit_status == ExitStatus.USAGE  # what is wrong with the hosts or an option never comes here
+        words = "no test was selected" if nothing else f"the run ended with exit status {exit_status}"
+        status = Status.UNKNOWN
     elif exit_status == ExitStatus.HEALTHY:
         # whoever watches by this line alone takes OK for a host that would dump
-        status, words = (Status.UNKNOWN if set(counted) == {Answer.NOTHING_JUDGED} else Status.OK), _counted(run)
+        status, words = (Status.OK if set(counted) - {Answer.NOTHING_JUDGED} else Status.UNKNOWN), _counted(run)
     elif exit_status == ExitStatus.INCOMPLETE:
         status, words = Status.UNKNOWN, _counted(run)
     else:
         badly = Answer.WOULD_NOT_DUMP not in counted and Answer.WOULD_DUMP_BADLY in counted and not run.failures
         status, words = (Status.WARNING if badly else Status.CRITICAL), _counted(run)
     data = [f"{answer.name.lower()}={counted.get(answer, 0)};;;0;{len(run.hosts)}" for answer in Answer]
-    line = f"{_plain(words)} | {' '.join(data)} time={run.info.duration:.2f}s;;;0"
+    line = f"{plain(words)} | {' '.join(data)} time={run.info.duration:.2f}s;;;0"
     ill = [report for report in run.reports() if report.answer.state is not State.ABSENT]
     ill.sort(key=lambda report: list(Answer).index(report.answer))
     more = [f"and {len(ill) - _MOST_HOSTS} more hosts"] if len(ill) > _MOST_HOSTS else []
-    return status, [line, *(_plain(f"{report.host.name}  {report.summary}") for report in ill[:_MOST_HOSTS]), *more]
+    return status, [line, *(plain(f"{report.host.name}  {report.summary}") for report in ill[:_MOST_HOSTS]), *more]
 
 
 def _counted(run: Run) -> str:
@@ -119,6 +127,6 @@ def _counted(run: Run) -> str:
     return ", ".join(parts) or "no host was judged"
 
 
-def _plain(text: str) -> str:
-    """What follows a bar is performance data."""
+def plain(text: str) -> str:
+    """In one line: what follows a bar is performance data."""
     return text.replace("|", "¦").replace("\n", " ")

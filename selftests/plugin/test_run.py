@@ -1,6 +1,7 @@
 """The plugin as an operator meets it: outcomes, exit statuses, what is refused, one probe per host."""
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 
@@ -312,6 +313,34 @@ def test_nagios_says_unknown_where_an_option_is_wrong(suite, option, words):
     assert result.ret == 3
     (line,) = result.outlines
     assert fnmatch(line, f"KDUMP UNKNOWN - {words}")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-c", "nosuch.ini"], "Config file * not found*"),
+        (["--tb=nosuch"], "*invalid choice: 'nosuch'*"),
+        (["-p", "nosuch"], "Error importing plugin ?nosuch?*"),
+        (["--version"], "no host was judged"),
+        (["--help"], "no host was judged"),
+        (["--collect-only"], "--nagios tells what was judged: leave --collect-only out"),
+        (["-k", "nosuch"], "no test was selected"),
+        (["--no-such-option"], "unrecognized arguments: --no-such-option"),
+    ],
+)
+def test_nagios_has_its_line_whatever_pytest_says(suite, pytester, options, words):
+    """Also of what pytest refuses before it reads the suite, and where it judges nobody."""
+    suite("good")
+    done = pytester.run(sys.executable, "-m", "kdump.nagios", "--hosts=recording://good.transcript", *options)
+    assert done.ret == 3
+    assert fnmatch(done.outlines[0].partition(" |")[0], f"KDUMP UNKNOWN - {words}")
+    assert len(done.outlines) == 1
+
+
+def test_nagios_hears_a_run_by_its_own_program(suite, pytester):
+    suite("bad")
+    done = pytester.run(sys.executable, "-m", "kdump.nagios", "--hosts=recording://bad.transcript")
+    assert (done.ret, done.outlines[0].partition(" |")[0]) == (2, "KDUMP CRITICAL - 1 host would not dump (bad)")
 
 
 def test_nagios_says_unknown_where_nothing_was_judged(suite):
