@@ -69,14 +69,15 @@ def host_name(item: pytest.Item) -> str:
 
 
 def targets(
-    host_specs: Iterable[Spec], limit: str | None = None, tell: inventory.Tell = lambda seconds: None, **options: Any
+    host_specs: Iterable[Spec], limit: str | None = None, selections: inventory.Selections | None = None, **options: Any
 ) -> list[Target]:
     """The targets that host specs stand for, in order. ``limit``: a pattern that further narrows what comes from Ansible
-    inventories; ``tell`` is told for how long one is waited for; ``options`` are testinfra's (connection, ssh_config, …).
+    inventories; ``selections`` keeps what these answered; ``options`` are testinfra's (connection, ssh_config, …).
 
     Raises :class:`BadHosts`.
     """
     given = list(host_specs)
+    selections = selections or inventory.Selections()
     _refuse_unused(given, limit, options)
     found: dict[str, Target] = {}
     origins: dict[str, Spec] = {}
@@ -84,7 +85,7 @@ def targets(
     for spec in given:  # all of them, before the first backend costs anything
         check(spec, options.get("connection"))
     for spec in given:
-        for backend in _backends(spec, limit, tell, options):
+        for backend in _backends(spec, limit, selections, options):
             name = _display_name(spec, backend)
             if isinstance(backend, RecordingBackend) and name in found:  # two folders with files of the same name
                 name = str(backend.path)
@@ -110,7 +111,7 @@ def _refuse_unused(given: list[Spec], limit: str | None, options: dict[str, Any]
             raise BadHosts(f"{option} is given, but nothing in --hosts is of an inventory: write --hosts=ansible://PATTERN")
 
 
-def _backends(spec: Spec, limit: str | None, tell: inventory.Tell, options: dict[str, Any]) -> list[BaseBackend]:
+def _backends(spec: Spec, limit: str | None, selections: inventory.Selections, options: dict[str, Any]) -> list[BaseBackend]:
     if spec.scheme == RECORDING:
         path = Path(spec.text.partition("://")[2])
         if not path.is_file():
@@ -118,7 +119,7 @@ def _backends(spec: Spec, limit: str | None, tell: inventory.Tell, options: dict
         return [RecordingBackend(str(path))]
     try:
         if _is_ansible(spec, options):
-            return _of_inventory(spec, limit, tell, options)
+            return _of_inventory(spec, limit, selections, options)
         backends = _made_by_class(spec.scheme, spec.text, options) or testinfra.backend.get_backends([spec.text], **options)
     except (RuntimeError, ValueError, AssertionError) as error:
         if isinstance(error, BadHosts):
@@ -129,12 +130,12 @@ def _backends(spec: Spec, limit: str | None, tell: inventory.Tell, options: dict
     return list(backends)
 
 
-def _of_inventory(spec: Spec, limit: str | None, tell: inventory.Tell, options: dict[str, Any]) -> list[BaseBackend]:
+def _of_inventory(spec: Spec, limit: str | None, selections: inventory.Selections, options: dict[str, Any]) -> list[BaseBackend]:
     """testinfra takes a URL apart before it looks for a pattern, which may hold what no URL does."""
     pattern, _, query = split_query(spec.text.removeprefix("ansible://"))
     _, own = testinfra.backend.parse_hostspec(f"ansible://x?{query}")
     wanted = {**options, **own, "connection": "ansible"}
-    names = inventory.select(wanted.get("ansible_inventory"), pattern or "all", limit, tell)
+    names = selections.names(wanted.get("ansible_inventory"), pattern or "all", limit)
     return [testinfra.backend.get_backend_class("ansible")(name, **wanted) for name in names]
 
 

@@ -67,6 +67,35 @@ def select(inventory: str | None, pattern: str, limit: str | None = None, tell: 
     return names
 
 
+class Selections:
+    """What a run selects from its inventories. ``tell``: see :func:`select`.
+
+    A dynamic inventory may cost half a minute and answer differently each time it is asked. The workers of pytest-xdist must
+    judge the same hosts as their controller, which asks alone: ``str()`` is what it heard, for ``heard`` of theirs.
+    """
+
+    def __init__(self, tell: Tell = lambda seconds: None, heard: str = "") -> None:
+        self._tell = tell
+        read, selected = json.loads(heard) if heard else ([], [])
+        self._read: dict[str | None, dict[str, Any]] = dict(read)
+        self._selected: dict[tuple[str | None, str, str | None], list[str]] = {
+            (inventory, pattern, limit): names for inventory, pattern, limit, names in selected
+        }
+
+    def names(self, inventory: str | None, pattern: str, limit: str | None) -> list[str]:
+        """As :func:`select`, which is asked once."""
+        wanted = inventory, pattern, limit
+        if wanted not in self._selected:
+            self._selected[wanted] = select(*wanted, self._tell)
+            self._read[inventory] = AnsibleRunner.get_runner(inventory).inventory
+        # where testinfra's connections look their host up
+        AnsibleRunner.get_runner(inventory).inventory = self._read[inventory]
+        return self._selected[wanted]
+
+    def __str__(self) -> str:
+        return json.dumps([list(self._read.items()), [[*wanted, names] for wanted, names in self._selected.items()]])
+
+
 def _matching(pattern: str, found: subprocess.CompletedProcess[str], known: Sequence[str]) -> list[str]:
     """The names in what ``ansible --list-hosts`` wrote."""
     words = " ".join(found.stderr.split())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from testinfra.host import Host
@@ -19,7 +20,8 @@ from .crew import room_for
 from .fact import Knowledge
 from .gather import Gatherer
 from .history import plugin as history
-from .hosts import DEFAULT_HOSTS, BadHosts, Target, specs, target_of, targets
+from .hosts import DEFAULT_HOSTS, BadHosts, Spec, Target, specs, target_of, targets
+from .inventory import Selections
 from .judge import attach_finding
 from .probe import script
 from .progress import Progress, ReadingInventory, Told
@@ -117,6 +119,8 @@ class Audit:
     def __init__(self, config: pytest.Config, run: Run, judged: kernels.Kernels) -> None:
         self._config, self._run, self._kernels = config, run, judged
         self._targets: list[Target] | None = None
+        self._specs: list[Spec] = []
+        self._selections = Selections()
         self._gatherer: Gatherer | None = None
         self._knowledge: dict[Target, Knowledge] = {}
         self._causes: dict[object, Cause | None] = {}  # by the file's node, or the class's in it
@@ -134,15 +138,18 @@ class Audit:
         """The run's targets; raises :class:`pytest.UsageError` when ``--hosts`` is unusable."""
         if self._targets is None:
             option = self._config.option
-            folder = self._config.invocation_params.dir
+            told: dict[str, Any] = getattr(self._config, "workerinput", {})  # by the controller of pytest-xdist
             try:
-                default = [] if self._kernels.need_no_host else specs(DEFAULT_HOSTS, folder)
+                self._specs = [Spec(*one) for one in told["kdump_hosts"]] if told else self._asked_for()
                 self._progress = self._new_progress()
                 with self._showing_progress() as show:
+                    self._selections = Selections(
+                        lambda seconds: show(ReadingInventory(seconds)), told.get("kdump_inventories", "")
+                    )
                     self._targets = targets(
-                        default if option.hosts is None else specs(option.hosts, folder),
+                        self._specs,
                         limit=option.limit,
-                        tell=lambda seconds: show(ReadingInventory(seconds)),
+                        selections=self._selections,
                         connection=option.connection,
                         ssh_config=option.ssh_config,
                         ssh_identity_file=option.ssh_identity_file,
@@ -154,6 +161,18 @@ class Audit:
             except BadHosts as problem:
                 raise pytest.UsageError(str(problem)) from problem
         return self._targets
+
+    def _asked_for(self) -> list[Spec]:
+        hosts = self._config.option.hosts
+        if hosts is None and self._kernels.need_no_host:
+            return []
+        return specs(DEFAULT_HOSTS if hosts is None else hosts, self._config.invocation_params.dir)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """No worker reads them again: a list of hosts may be a pipe, and a dynamic inventory answer otherwise."""
+        node.workerinput["kdump_hosts"] = [tuple(spec) for spec in self._specs]
+        node.workerinput["kdump_inventories"] = str(self._selections)
 
     def pytest_sessionstart(self) -> None:
         """Say what is wrong with ``--hosts`` and ``--waivers`` before anything else happens."""

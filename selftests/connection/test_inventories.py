@@ -13,6 +13,7 @@ from testinfra.utils.ansible_runner import AnsibleRunner
 
 from kdump.connection import Executed
 from kdump.hosts import BadHosts, Spec, targets
+from kdump.inventory import Selections
 from selftests.hostility.strictness import slack
 
 pytestmark = pytest.mark.skipif(
@@ -169,7 +170,7 @@ def test_an_inventory_is_read_once_and_the_waiting_is_told(pattern: str, asked: 
     script = '#!/bin/sh\necho asked >>asked\nsleep 1.5\necho \'{"all": {"hosts": ["db1", "web1"]}, "_meta": {"hostvars": {}}}\'\n'
     inventory = str(Path(write("slow.sh", script)).absolute())
     told: list[float] = []
-    found = targets([Spec(f"ansible://{pattern}")], tell=told.append, ansible_inventory=inventory)
+    found = targets([Spec(f"ansible://{pattern}")], selections=Selections(told.append), ansible_inventory=inventory)
     assert [target.name for target in found] == (["db1", "web1"] if pattern == "all" else ["db1"])
     assert Path("asked").read_text().count("asked") == asked
     assert len(told) >= 2 and told == sorted(told)

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -381,6 +382,29 @@ def test_workers_share_the_hosts_and_ask_each_once(fleet):
     assert Store(fleet.path / "reports" / "history.sqlite").run().complete
     plain = fleet("--history=other.sqlite")[1]
     assert text[text.index("= hosts =") :].split("\n")[1:13] == plain[plain.index("= hosts =") :].split("\n")[1:13]
+
+
+@pytest.mark.skipif(
+    shutil.which("ansible", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") is None, reason="needs Ansible"
+)
+def test_workers_judge_the_hosts_that_their_controller_read(fleet):
+    """An inventory that answers otherwise each time, and a list of hosts that can be read once."""
+    inventory = fleet.path / "fleet.sh"
+    inventory.write_text(
+        "#!/bin/sh\necho asked >>inventory-asked\nname=web$(wc -l <inventory-asked)\n"
+        'printf \'{"web": {"hosts": ["%s"]}, "_meta": {"hostvars": {"%s": {"ansible_host": "127.0.0.1", "ansible_port": 1}}}}\' '
+        "$name $name\n"
+    )
+    inventory.chmod(0o755)
+    status, text = fleet("-n2", "--hosts=ansible://all", f"--ansible-inventory={inventory}", "--verdicts-json=v.json")
+    assert status == 6, text
+    assert fleet.path.joinpath("inventory-asked").read_text() == "asked\n"
+    (host,) = json.loads(fleet.path.joinpath("v.json").read_text())["hosts"]
+    assert (host["name"], host["groups"], "connection refused" in host["summary"]) == ("web1", ["web"], True)
+    command = f"mkfifo pipe; cat fleet >pipe & exec {sys.executable} -m pytest -n2 --hosts=@pipe --history=piped.sqlite"
+    done = subprocess.run(["sh", "-c", command], cwd=fleet.path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert len(Store(fleet.path / "piped.sqlite").run().expected) == 12
 
 
 def test_the_example_job_is_one_that_kubernetes_takes():
