@@ -28,7 +28,7 @@ settle() {
 
 # storage_of PATH: "mount MAJ:MIN SOURCE FSTYPE OPTIONS TARGET", "space FREE-KB FREE-INODES" (root's; "-" where the file
 # system counts none), then for each block device under it, down to the hardware: "layer NAME IDENTIFIER [MAPPER-NAME]",
-# "driver NAME MODULE" ("-" for a driver that is built in), and "bus NAME" where it hangs on USB or iSCSI, or on nothing
+# "driver NAME MODULE" ("-" for a driver that is built in), and "bus NAME" where it hangs on USB, iSCSI or FCoE, or on nothing
 # that is seen ("bus none": a disk of the network or of another kind of storage).
 storage_of() {
     settle "$1" || return
@@ -103,6 +103,7 @@ drivers_above() {
     case $layer in
     */usb*) printf 'bus usb\n' ;;
     */session[0-9]*) printf 'bus iscsi\n' ;;
+    */ctlr_[0-9]* | */net/*) printf 'bus fcoe\n' ;;
     esac
     driven=
     while [ "${#layer}" -gt 12 ]; do

@@ -9,8 +9,8 @@ from enum import Enum
 
 from ..fact import Maybe, derived, fact
 from ..flavour import Flavour
+from ..parsers.dracut_omissions import Omissions
 from ..parsers.dracut_omissions import dracut_omissions as omissions_of
-from ..parsers.dracut_omissions import omitted_by
 from ..parsers.dump_target import options
 from ..parsers.initramfs import SQUASH_IMAGES, Initramfs
 from ..parsers.squash_rules import SquashRules, squash_rules
@@ -72,7 +72,7 @@ def squash_plan(
     maybe_installed_squash_rules: Maybe[SquashRules],
     maybe_squash_tools: Maybe[frozenset[str]],
     maybe_dracut_args: Maybe[str],
-    maybe_omitted_dracut_modules: Maybe[Mapping[str, str]],
+    maybe_omitted_dracut_modules: Maybe[Omissions],
 ) -> SquashPlan:
     """What kdump-utils' mkdumprd and dracut would do on a rebuild. Not applicable where nothing would be squashed."""
     if not flavour.may_squash:
@@ -86,8 +86,11 @@ def squash_plan(
     if rules.yields_to_compression and _COMPRESSION.search(arguments):
         raise NotApplicable("dracut_args names a compression: then the initramfs is not squashed")
     plan = _plan(rules, tools)
-    omitted = maybe_omitted_dracut_modules.value
+    omissions = maybe_omitted_dracut_modules.value
+    omitted = omissions.effective()
     if plan.asked in omitted and (rules.optional or not rules.gate):
+        if omissions.forced:
+            raise CouldNotDetermine(f"{omitted[plan.asked]} leaves dracut's {plan.asked} out, and {_forced(omissions)}")
         raise NotApplicable(f"{omitted[plan.asked]} leaves dracut's {plan.asked} out: the initramfs is not squashed")
     return plan
 
@@ -106,9 +109,9 @@ def _plan(rules: SquashRules, tools: frozenset[str]) -> SquashPlan:
 
 
 @derived
-def omitted_dracut_modules(maybe_dracut_args: Maybe[str], maybe_dracut_omissions: Maybe[Mapping[str, str]]) -> Mapping[str, str]:
-    """Module -> what leaves it out of the next image: a file of dracut's configuration, or dracut_args of kdump.conf."""
-    return {**maybe_dracut_omissions.value, **omitted_by(maybe_dracut_args.value)}
+def omitted_dracut_modules(maybe_dracut_args: Maybe[str], maybe_dracut_omissions: Maybe[Omissions]) -> Omissions:
+    """Of dracut's configuration and of dracut_args in kdump.conf."""
+    return maybe_dracut_omissions.value.with_arguments(maybe_dracut_args.value)
 
 
 #: what dracut's squash modules depend on (modules.d/99squash of 059, 88squash-lib and 74squash-* of 112, 00systemd-initrd)
@@ -116,9 +119,7 @@ _SQUASH_NEEDS = ("squash-lib", "systemd-initrd", "systemd")
 
 
 @derived
-def squash_left_out(
-    squash_plan: SquashPlan, omitted_dracut_modules: Mapping[str, str], squash_modules: SquashModules
-) -> list[str]:
+def squash_left_out(squash_plan: SquashPlan, omitted_dracut_modules: Omissions, squash_modules: SquashModules) -> list[str]:
     """What the next build needs to be squashed, and is told to leave out: then it fails.
 
     Source: dracut.sh (dracut-init.sh in 059), check_module(): what depends on a module that is left out cannot be installed;
@@ -130,10 +131,17 @@ def squash_left_out(
     if rules.gate and not all(squash_modules.modules[name].passes_modprobe for name in carriers):
         return []
     needed = {squash_plan.asked, squash_plan.dracut_module, *_SQUASH_NEEDS}
-    found = [f"{where} leaves out {name}" for name, where in sorted(omitted_dracut_modules.items()) if name in needed]
+    found = [f"{where} leaves out {name}" for name, where in sorted(omitted_dracut_modules.effective().items()) if name in needed]
+    if found and omitted_dracut_modules.forced:
+        raise CouldNotDetermine(f"{'; '.join(found)}, and {_forced(omitted_dracut_modules)}")
     if found and rules.gate and rules.optional is None:
         raise CouldNotDetermine(f"{'; '.join(found)}, and whether this kdump-utils does without it is not to be seen")
     return found
+
+
+def _forced(omissions: Omissions) -> str:
+    where = ", ".join(sorted(set(omissions.forced.values())))
+    return f"{where} adds modules by force ({', '.join(omissions.forced)}), which may need it"
 
 
 class Outcome(Enum):

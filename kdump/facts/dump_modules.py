@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 
 from ..fact import Maybe, derived
 from ..flavour import KDUMPCTL, Flavour
+from ..parsers.dracut_omissions import Omissions
 from ..parsers.dump_target import DumpTarget
 from ..verdict import CouldNotDetermine, NotApplicable
 from .storage import Storage
@@ -21,28 +21,30 @@ _PROTOCOLS = {"nfs": ("nfs", "network"), "ssh": ("ssh-client", "network"), "cifs
 #: what any image rests on, and one for a dump over the network: whether another module stands in is not known
 _FOUNDATIONS = {"base", "fs-lib", "initqueue", "kernel-modules", "rootfs-block", "shutdown", "systemd", "udev-rules"}
 _NETWORK = {"kernel-network-modules", "network-manager"}
-_BY_FORCE = re.compile(r"(^|\s)--force-add\b")
 _OF_INTEREST = {name for table in (_LAYERS, _PERHAPS, _PROTOCOLS) for names in table.values() for name in names}
 #: of a disk that is reached in a way that is not looked into, or of a file system that the kernel may mount by itself
 _OF_INTEREST |= _FOUNDATIONS | _NETWORK | {"iscsi", "nbd", "virtiofs", "btrfs"}
+#: of disks whose own way to be switched on or put together is not looked into (Storage.beyond_sight)
+_OF_INTEREST |= {"fcoe", "fcoe-uefi", "nvmf", "dmraid", "zfcp", "dasd", "dasd_mod", "dcssblk", "lunmask", "cio_ignore", "nvdimm"}
 
 
 @derived
 def dump_modules_left_out(
     flavour: Flavour,
-    maybe_omitted_dracut_modules: Maybe[Mapping[str, str]],
-    maybe_dracut_args: Maybe[str],
+    maybe_omitted_dracut_modules: Maybe[Omissions],
     maybe_dump_target: Maybe[DumpTarget],
     maybe_capture_storage: Maybe[Storage],
 ) -> str:
     """What the dump target needs and the next image is told to leave out; "" where that is nothing.
 
     Source: dracut.sh, check_module(): what is left out is not installed, nor is what depends on it, and no more is said of it,
-    unless it was asked for by --add: then the build ends. An image that was built before does not show it.
+    unless it was asked for by --add: then the build ends. What is forced in is installed all the same. An image that was built
+    before does not show it.
     """
     if flavour.boots_real_root:
         raise NotApplicable(f"{flavour.name} does not have dracut build its image")
-    omitted = {name: where for name, where in maybe_omitted_dracut_modules.value.items() if name in _OF_INTEREST}
+    omissions = maybe_omitted_dracut_modules.value
+    omitted = {name: where for name, where in omissions.effective().items() if name in _OF_INTEREST}
     if not omitted:
         return ""
     dump_target = maybe_dump_target.value
@@ -54,8 +56,8 @@ def dump_modules_left_out(
     perhaps = {name for program in programs for name in _PERHAPS.get(program, ())} | _FOUNDATIONS
     perhaps |= {storage.file_system} if storage else _NETWORK
     if found := _said(omitted, needed):
-        if _BY_FORCE.search(maybe_dracut_args.value):
-            raise CouldNotDetermine(f"{found}, and dracut_args adds modules by force: it may be among them")
+        if omissions.forced:
+            raise CouldNotDetermine(f"{found}, and {', '.join(omissions.forced)} is added by force, which may bring it along")
         return found
     if found := _said(omitted, perhaps):
         raise CouldNotDetermine(f"{found}: whether the dump target is reached without it is not known")

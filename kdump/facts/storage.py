@@ -23,8 +23,8 @@ MOST_MOUNTS = 4000
 SMALLEST_DUMP = 16 << 20
 #: what an estimate of the dump's size may be wrong by, and what any compressor makes of kernel memory
 MARGIN, USUAL_COMPRESSION = 1.5, 2
-#: the modules of a layer of the device mapper, by what its UUID begins and ends with (lvm2, cryptsetup, multipath-tools); the
-#: last is that of any. Of those in one tuple, one is enough: a file system or a RAID level may be served by another module.
+#: the modules of a layer of the device mapper, by what its UUID begins and ends with (lvm2, cryptsetup, multipath-tools; the
+#: last is kpartx's). Of those in one tuple, one is enough: a file system or a RAID level may be served by another module.
 _MAPPERS = (
     (r"CRYPT-(INTEGRITY|SUBDEV)", ("dm_integrity",), ("cryptsetup", "integritysetup", "systemd-integritysetup")),
     (r"CRYPT-", ("dm_crypt",), ("cryptsetup", "systemd-cryptsetup")),
@@ -34,8 +34,11 @@ _MAPPERS = (
     (r"LVM-.*-vpool$", ("dm_vdo", "kvdo"), ("lvm",)),
     (r"LVM-.*-cow$", ("dm_snapshot",), ("lvm",)),
     (r"LVM-", ("dm_mod",), ("lvm",)),
-    (r".+-", ("dm_mod",), ()),
+    (r"part\d+-", ("dm_mod",), ()),
 )
+_ANY_MAPPER = ("dm_mod",)
+#: drivers of disks that stay off until somebody sets them online (Linux, drivers/s390/block and drivers/s390/scsi)
+_SWITCHED_ON = {"zfcp", "dasd-eckd", "dasd-fba", "dasd-diag"}
 _RAID_LEVELS = {"raid4": ("raid456",), "raid5": ("raid456",), "raid6": ("raid456",), "linear": ("linear", "md_linear")}
 _FILE_SYSTEMS = {
     "ext2": ("ext2", "ext4"),
@@ -67,7 +70,8 @@ class Layer:
             return ("bcache",)
         if "-" not in self.identifier:
             return _RAID_LEVELS.get(self.identifier, (self.identifier,) if self.identifier.startswith("raid") else ())
-        return next((modules for pattern, modules, _ in _MAPPERS if re.match(pattern, self.identifier)), ())
+        known = next((modules for pattern, modules, _ in _MAPPERS if re.match(pattern, self.identifier)), ())
+        return known or (_ANY_MAPPER if self.is_of_the_mapper else ())
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -75,6 +79,15 @@ class Layer:
         if self.identifier.startswith(("raid", "linear", "container")):
             return ("mdadm",)
         return next((programs for pattern, _, programs in _MAPPERS if re.match(pattern, self.identifier)), ())
+
+    @property
+    def is_of_the_mapper(self) -> bool:
+        return self.name.startswith("dm-")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what puts it together; a device of the device mapper may be dmraid's, say."""
+        return not self.is_of_the_mapper or any(re.match(pattern, self.identifier) for pattern, _, _ in _MAPPERS)
 
     @property
     def is_encrypted(self) -> bool:
@@ -85,7 +98,7 @@ class Layer:
 class Storage:
     """``number`` is MAJ:MIN; ``free`` in bytes and ``free_inodes``, None where the file system does not tell; ``folder``: the
     folder asked for, links resolved; ``drivers``: driver → module, None for one that is built in; ``buses``: "usb", "iscsi",
-    or "none" for a disk that no driver of this machine is seen under."""
+    "fcoe", or "none" for a disk that no driver of this machine is seen under."""
 
     number: str
     source: str
@@ -159,8 +172,14 @@ class Storage:
         """What it may take besides what is seen here; "" where that is all."""
         if "iscsi" in self.buses:
             return f"{self.source} is reached over iSCSI: a way through the network and a login, which were not looked at"
+        if "fcoe" in self.buses:
+            return f"{self.source} is reached over FCoE: a way through the network and a login, which were not looked at"
         if "none" in self.buses or not self.layers or not self.drivers:
             return f"which driver {self.source} ({self.file_system}) rests on is not to be seen in /sys"
+        if strange := next((layer for layer in self.layers if not layer.is_known), None):
+            return f"{self.source} rests on {strange.name} ({strange.identifier}), and what puts that together was not looked at"
+        if waiting := _SWITCHED_ON.intersection(self.drivers):
+            return f"{self.source} rests on {min(waiting)}: whether the capture kernel switches its device on was not looked at"
         return ""
 
     @property

@@ -1,30 +1,54 @@
-"""Which dracut modules are left out of an image that mkdumprd has dracut build.
+"""Which dracut modules are left out of an image that mkdumprd has dracut build, and which are put in all the same.
 
 dracut reads /etc/dracut.conf, then the drop-ins by version (``sort -V``), one of each name; /lib/kdump/dracut.conf.d is among
 their folders where mkdumprd and dracut know ``--add-confdir`` (dracut 104, kdump-utils@63f248c), /run/initramfs/dracut.conf.d
 since 109. These are shell: ``omit_dracutmodules=`` sets, ``+=`` adds. What ``--omit`` names on the command line is added to that
-since dracut 055 (96c31333); before, it takes the place of it, and mkdumprd always has an ``--omit`` there.
+since dracut 055 (96c31333); before, it takes the place of it, and mkdumprd always has an ``--omit`` there. What
+``force_add_dracutmodules`` or ``--force-add`` names is put in although it is left out, and so is what it depends on (dracut.sh,
+check_module() of 049 to dracut-ng@02e7ae1).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from .drop_ins import by_version, in_order, lines_of, name_of
 
 _ASSIGNMENT = re.compile(
-    r"""\s*(export\s+)?omit_dracutmodules(?P<adds>\+?)=(?P<value>"[^"$`]*"|'[^']*'|[^\s"'$`]*)\s*(;?\s*#.*|;)?$"""
+    r"""\s*(export\s+)?(?P<list>omit|force_add)_dracutmodules(?P<adds>\+?)=(?P<value>"[^"$`]*"|'[^']*'|[^\s"'$`]*)\s*(;?\s*#.*|;)?$"""
 )
 _ARGUMENT = re.compile(r"(?:^|\s)(?:--omit[= ]\s*|-o\s*)(\"[^\"]*\"|'[^']*'|\S+)")
+_BY_FORCE = re.compile(r"(?:^|\s)--force-add[= ]\s*(\"[^\"]*\"|'[^']*'|\S+)")
 _OF_COMMAND_LINE = "omit_dracutmodules_l["
 
 
-def dracut_omissions(text: str) -> Mapping[str, str]:
-    r"""Module -> the file that leaves it out, as the probe's ``dracut_omissions`` prints them.
+@dataclass(frozen=True)
+class Omissions:
+    """``left_out`` and ``forced``: module -> the file of dracut's configuration that names it, or "dracut_args"."""
+
+    left_out: Mapping[str, str]
+    forced: Mapping[str, str]
+
+    def with_arguments(self, arguments: str) -> Omissions:
+        """With those of dracut's command line (kdumpctl, _get_dracut_arg()).
+
+        >>> list(Omissions({}, {}).with_arguments("--omit-drivers sd_mod --omit 'squash lvm' -o nfs").left_out)
+        ['squash', 'lvm', 'nfs']
+        """
+        return Omissions({**self.left_out, **_named(_ARGUMENT, arguments)}, {**self.forced, **_named(_BY_FORCE, arguments)})
+
+    def effective(self) -> Mapping[str, str]:
+        """What is left out and not forced in by its own name; a forced module may yet bring others with it."""
+        return {name: where for name, where in self.left_out.items() if name not in self.forced}
+
+
+def dracut_omissions(text: str) -> Omissions:
+    r"""Read the probe's ``dracut_omissions``.
 
     >>> dracut_omissions("file /etc/dracut.conf.d/a.conf\n/etc/dracut.conf.d/a.conf:omit_dracutmodules+=\" squash \"\n"
-    ...     "/usr/bin/dracut:((${#omit_dracutmodules_l[@]})) && omit_dracutmodules+=\" ${omit_dracutmodules_l[*]} \"")
+    ...     "/usr/bin/dracut:((${#omit_dracutmodules_l[@]})) && omit_dracutmodules+=\" ${omit_dracutmodules_l[*]} \"").left_out
     {'squash': '/etc/dracut.conf.d/a.conf'}
 
     Raises :class:`ValueError` where a line is more than such an assignment.
@@ -32,21 +56,22 @@ def dracut_omissions(text: str) -> Mapping[str, str]:
     files = [line.removeprefix("file ") for line in text.splitlines() if line.startswith("file ")]
     programs = [line for line in text.splitlines() if line.partition(":")[0].endswith(("/dracut", "/mkdumprd"))]
     if text == "no dracut":
-        return {}
+        return Omissions({}, {})
     if not programs:
         raise ValueError("what dracut makes of its configuration is not to be seen")
     dracut = [line for line in programs if line.partition(":")[0].endswith("/dracut")]
-    if any(_OF_COMMAND_LINE in line and "omit_dracutmodules+=" not in line for line in dracut):
-        return {}
-    found: dict[str, str] = {}
+    unheeded = any(_OF_COMMAND_LINE in line and "omit_dracutmodules+=" not in line for line in dracut)
+    found: dict[str, dict[str, str]] = {"omit": {}, "force_add": {}}
     for file, line in lines_of(text, _read(files, programs, dracut)):
+        if unheeded and "omit_dracutmodules" in line:
+            continue
         match = _ASSIGNMENT.match(line)
         if match is None:
             raise ValueError(f"only a shell can tell what {file} leaves out: {line.strip()}")
         if not match["adds"]:
-            found = {}
-        found.update(dict.fromkeys(match["value"].strip("\"'").split(), file))
-    return found
+            found[match["list"]] = {}
+        found[match["list"]].update(dict.fromkeys(match["value"].strip("\"'").split(), file))
+    return Omissions(found["omit"], found["force_add"])
 
 
 def _read(files: list[str], programs: list[str], dracut: list[str]) -> list[str]:
@@ -57,10 +82,5 @@ def _read(files: list[str], programs: list[str], dracut: list[str]) -> list[str]
     return [*(file for file in files if file == "/etc/dracut.conf"), *in_order(drop_ins, key=by_version)]
 
 
-def omitted_by(arguments: str) -> Mapping[str, str]:
-    """Module -> what leaves it out, of dracut's command line (kdumpctl, _get_dracut_arg()).
-
-    >>> list(omitted_by("--omit-drivers sd_mod --omit 'squash lvm' -o nfs"))
-    ['squash', 'lvm', 'nfs']
-    """
-    return {name: "dracut_args" for given in _ARGUMENT.findall(arguments) for name in given.strip("\"'").split()}
+def _named(option: re.Pattern[str], arguments: str) -> Mapping[str, str]:
+    return {name: "dracut_args" for given in option.findall(arguments) for name in given.strip("\"'").split()}

@@ -116,6 +116,10 @@ def leaves_out(words, file="/etc/dracut.conf.d/own.conf", dracut=DRACUT):
     return says("dracut_omissions", f"file {file}\n{file}:omit_dracutmodules{words}\n{dracut}")
 
 
+def forcing(omitted, forced):
+    return leaves_out(f'+=" {omitted} "\n/etc/dracut.conf.d/own.conf:force_add_dracutmodules+=" {forced} "')
+
+
 KDUMPS_OWN = "/usr/sbin/mkdumprd:if [[ --add-confdir\n/usr/bin/dracut:  --add-confdir [DIR]"
 RESET = f"""file /etc/dracut.conf.d/NAME.conf
 file /lib/kdump/dracut.conf.d/99-kdump.conf
@@ -133,6 +137,10 @@ file /lib/kdump/dracut.conf.d/99-kdump.conf
         (f"{DRACUT_107}\n{NO_GATE}", leaves_out('+=" squash-lib "'), RED),
         (f"{DRACUT_107}\n{NO_GATE}", leaves_out("+=' systemd-initrd ' # small"), RED),
         (f"{DRACUT_107}\n{NO_GATE}", leaves_out('+=" lvm "'), GREEN),
+        # put in by force: by its name it is there, with another's it may come along
+        (f"{DRACUT_107}\n{NO_GATE}", forcing("squash-lib", "squash-lib"), GREEN),
+        (f"{DRACUT_107}\n{NO_GATE}", forcing("squash-lib", "crypt"), UNKNOWN),
+        (f"{DRACUT_107}\n{NO_GATE}", forcing("squash-squashfs", "crypt"), UNKNOWN),
         # kdump-utils' own profile sets the list anew, and what stands behind it adds to that
         (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", RESET.replace("NAME", "50-own")), GREEN),
         (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", RESET.replace("NAME", "100-own")), RED),

@@ -59,6 +59,9 @@ MDRAID = "layer md0 raid5\n" + DISK
 LVM_THIN = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-tpool vg-pool-tpool\n" + DISK
 LVM_VDO = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-vpool vg-pool-vpool\n" + DISK
 LVM_CACHE = "layer dm-4 LVM-xyz vg-crash\nlayer dm-2 LVM-xyz-real vg-crash_wcorig\n" + DISK
+FCOE = "layer sda -\ndriver sd sd_mod\ndriver ixgbe ixgbe\nbus fcoe"
+DMRAID = "layer dm-0 DMRAID-isw_x isw_x\n" + DISK
+DASD = "layer dasda1 -\nlayer dasda -\ndriver dasd-eckd dasd_eckd_mod"
 CRYPT = "layer dm-0 CRYPT-LUKS2-ab-luks luks\n" + DISK
 CRASH_ON_ITS_OWN = [says("mounted", "/dev/vda /\n/dev/vdb /var/crash"), storage(folder="/var/crash")]
 
@@ -68,6 +71,8 @@ def crash_mounted(options):
 
 
 SCSI = "layer sda -\ndriver sd sd_mod\ndriver virtio_scsi virtio_scsi\ndriver virtio-pci -"
+PARTITION_OF_PATHS = "layer dm-1 part1-mpath-36 mpatha1\nlayer dm-0 mpath-36 mpatha\n" + DISK
+MULTIPATH = ("x/dm-multipath.ko", "sbin/multipathd")
 PARTITIONS = says("block_devices", "/dev/vda vda\n/dev/disk/by-uuid/aa vda\n/dev/disk/by-partuuid/ab-01 vda1")
 FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
 
@@ -94,6 +99,14 @@ FILES = ("lib/modules/1/virtio_blk.ko", "lib/modules/1/ext4.ko")
         (DRIVERS, [storage("root_storage", DISK + "\nbus iscsi")], UNKNOWN),
         (DRIVERS, [storage("root_storage", DISK + "\nbus iscsi"), image("lib/modules/1/ext4.ko")], PRESENT),
         (DRIVERS, [storage("root_storage", "layer bcache0 -\n" + DISK)], PRESENT),
+        # what must be switched on, or is put together by what is not looked for
+        (DRIVERS, [storage("root_storage", FCOE), image(*FILES, "x/sd_mod.ko", "x/ixgbe.ko")], UNKNOWN),
+        (DRIVERS, [storage("root_storage", FCOE), image(*FILES, "x/sd_mod.ko")], PRESENT),
+        (DRIVERS, [storage("root_storage", DMRAID), image(*FILES, "x/dm-mod.ko")], UNKNOWN),
+        (DRIVERS, [storage("root_storage", DMRAID), image(*FILES)], PRESENT),
+        (DRIVERS, [storage("root_storage", "layer dm-0 -\n" + DISK), image(*FILES, "x/dm-mod.ko")], UNKNOWN),
+        (DRIVERS, [storage("root_storage", PARTITION_OF_PATHS), image(*FILES, "x/dm_mod.ko", *MULTIPATH)], ABSENT),
+        (DRIVERS, [storage("root_storage", DASD), image(*FILES, "x/dasd_eckd_mod.ko")], UNKNOWN),
         # an ext3 file system is ext4's, a RAID 5 raid456's
         (DRIVERS, [storage("root_storage", mount="254:0 /dev/vda ext3 rw /")], ABSENT),
         (DRIVERS, [storage("root_storage", MDRAID), image(*FILES, "lib/modules/1/raid456.ko", "sbin/mdadm")], ABSENT),
@@ -311,10 +324,11 @@ LEFT_OUT = "next_kdump_initramfs_is_not_denied_what_the_dump_target_needs"
 LVM = "layer dm-0 LVM-xyz vg-crash\n" + DISK
 
 
-def omitting(words, status=0):
+def omitting(words, status=0, more=""):
     file = "/etc/dracut.conf.d/own.conf"
+    more = f"{file}:{more}\n" if more else ""
     dracut = '/usr/bin/dracut:((${#omit_dracutmodules_l[@]})) && omit_dracutmodules+=" ${omit_dracutmodules_l[*]} "'
-    return says("dracut_omissions", f'file {file}\n{file}:omit_dracutmodules+=" {words} "\n{dracut}', "", status)
+    return says("dracut_omissions", f'file {file}\n{file}:omit_dracutmodules+=" {words} "\n{more}{dracut}', "", status)
 
 
 def sent_to(target):
@@ -331,7 +345,14 @@ def sent_to(target):
         ([omitting("lvm multipath crypt nfs")], ABSENT),  # its disk needs none of them
         ([storage(below=MDRAID), omitting("mdraid")], PRESENT),
         ([storage(below=LVM), omitting("plymouth"), says("dracut_args", "dracut_args --omit lvm")], PRESENT),
-        ([storage(below=LVM), omitting("lvm"), says("dracut_args", "dracut_args --force-add lvm")], UNKNOWN),
+        # what is forced in is there all the same; what it brings along is not looked up
+        ([storage(below=LVM), omitting("lvm"), says("dracut_args", "dracut_args --force-add lvm")], ABSENT),
+        ([storage(below=LVM), omitting("lvm"), says("dracut_args", "dracut_args --force-add 'cms lvmmerge'")], UNKNOWN),
+        ([storage(below=LVM), omitting("lvm", more='force_add_dracutmodules+=" lvm "')], ABSENT),
+        ([storage(below=LVM), omitting("lvm", more='force_add_dracutmodules+=" crypt "')], UNKNOWN),
+        ([storage(below=LVM), omitting("nfs", more='force_add_dracutmodules+=" crypt "')], ABSENT),
+        ([storage(below=LVM), omitting("lvm", more='force_add_dracutmodules+=" $MINE "')], UNKNOWN),
+        ([storage(below=LVM), omitting("nfs", more='dracutmodules+=" base "')], UNKNOWN),
         ([storage(below=CRYPT), omitting("crypt")], UNKNOWN),
         ([storage(below="layer dm-0 mpath-1 mpatha\n" + DISK), omitting("multipath")], UNKNOWN),
         ([storage(below=DISK + "\nbus iscsi"), omitting("iscsi")], UNKNOWN),
@@ -343,6 +364,12 @@ def sent_to(target):
         ([sent_to("nfs nas:/srv"), omitting("network")], PRESENT),
         ([sent_to("ssh kdump@nas"), omitting("ssh-client")], PRESENT),
         ([sent_to("ssh kdump@nas"), omitting("nfs lvm")], ABSENT),
+        # a disk that has to be switched on, or put together, in a way of its own
+        ([storage(below=FCOE), omitting("fcoe")], UNKNOWN),
+        ([storage(below=DMRAID), omitting("dmraid")], UNKNOWN),
+        ([storage(below=DASD), omitting("dasd")], UNKNOWN),
+        ([omitting("fcoe nvmf dmraid zfcp dasd")], ABSENT),
+        ([denied("dump_storage"), omitting("fcoe")], UNKNOWN),
         ([denied("dump_storage"), omitting("lvm")], UNKNOWN),
         ([denied("dump_storage"), omitting("plymouth")], ABSENT),
         ([denied("dracut_omissions")], UNKNOWN),
