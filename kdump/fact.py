@@ -28,6 +28,8 @@ KERNEL = "{kernel}"
 REMEMBERED = 16384  # characters of a reading whose value is kept for the next host that says the same
 _VALUES = 4096  # that are kept so; as many of derived facts
 TIMED_OUT = (124, 137)  # coreutils' timeout(1): 124 after TERM, 128+9 after KILL
+#: of a program that is there, and ends with 127 as one that is not: glibc's elf/rtld.c, musl's ldso/dynlink.c
+_CANNOT_START = ("error while loading shared libraries", "Error loading shared library")
 _UNSET: Any = object()
 _NO_SENSE = (ValueError, LookupError, ArithmeticError)  # what a function over a host's words raises where they are garbage
 
@@ -92,6 +94,8 @@ class Fact(Generic[T]):
             raise CouldNotDetermine(f"{self.name}: permission denied: {how_to_be_root} ({complaint})")
         if reading.status in TIMED_OUT:
             raise CouldNotDetermine(f"{self.name}: `{self.command}` did not finish in time")
+        if any(words in reading.errors for words in _CANNOT_START):
+            raise CouldNotDetermine(f"{self.name}: the tool is installed, and cannot start ({complaint})")
         if reading.status == 127:
             if self.tool_missing is _UNSET:
                 raise CouldNotDetermine(f"{self.name}: the tool is not installed on the host ({complaint})")

@@ -7,6 +7,9 @@ from selftests.judging import ask, denied, host, says
 
 OLD, NEW, VENDOR = "crash 7.3.0\n", "crash 8.0.2++\n", "crash 7.3.2-4.el8_6\n"
 NO_LIBRARY = "it does not run: /usr/bin/strings: error while loading shared libraries: libbfd-2.40-system.so: cannot open"
+CANNOT_START = (
+    "crash: error while loading shared libraries: libncurses.so.6: cannot open shared object file: No such file or directory"
+)
 WHOLE, SPLIT = says("split_vmlinux"), says("split_vmlinux", "/usr/lib/debug/boot/vmlinux-6.4.0-1-default.debug")
 HAVE = says("crash_program", "/usr/bin/crash")
 
@@ -26,6 +29,10 @@ HAVE = says("crash_program", "/usr/bin/crash")
         ([HAVE, says("installed_crash", "gibberish"), says("strings_complaint", "it is missing")], Verdict.UNDETERMINED),
         ([HAVE, says("installed_crash", "", "", 124), says("strings_complaint", "it is missing")], Verdict.UNDETERMINED),
         ([says("crash_program", "none"), says("installed_crash", "", "not found", 127)], Verdict.NOT_APPLICABLE),
+        (
+            [HAVE, says("installed_crash", "", CANNOT_START, 127), says("strings_complaint", "it is missing")],
+            Verdict.UNDETERMINED,
+        ),
         ([HAVE, says("installed_crash", OLD), says("strings_complaint", NO_LIBRARY)], Verdict.PRESENT),
         ([HAVE, says("installed_crash", OLD), denied("strings_complaint")], Verdict.UNDETERMINED),
         ([HAVE, says("installed_crash", OLD), says("strings_complaint", "", "", 124)], Verdict.UNDETERMINED),
