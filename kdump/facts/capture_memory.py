@@ -58,6 +58,7 @@ def capture_inputs(
     maybe_dump_target: Maybe[DumpTarget],
     maybe_memory_sysctl_at_boot: Maybe[Mapping[str, Setting]],
     maybe_crashkernel_log: Maybe[tuple[str, ...]],
+    maybe_kernel_machine: Maybe[str],
 ) -> Inputs:
     """Everything that the need for memory is computed from."""
     listing = maybe_initramfs.value if maybe_initramfs.known else None
@@ -84,24 +85,37 @@ def capture_inputs(
         or not any(line.startswith("Linux version") for line in maybe_crashkernel_log.value)
         or any(map(_ENCRYPTED.search, maybe_crashkernel_log.value)),
         min_free=_min_free(maybe_memory_sysctl_at_boot.value) if flavour.boots_real_root else 0,
-        instrumented=_instrumented(capture_release, capture_release == kernel_release, address_map, meminfo, page_size),
+        instrumented=_instrumented(
+            capture_release,
+            capture_release == kernel_release,
+            address_map,
+            meminfo,
+            page_size,
+            maybe_kernel_machine.otherwise("aarch64") == "aarch64",
+        ),
     )
 
 
-def _instrumented(capture: str, same_kernel: bool, addresses: AddressMap, meminfo: Mapping[str, int], page: int) -> str:
+def _instrumented(
+    capture: str, same_kernel: bool, addresses: AddressMap, meminfo: Mapping[str, int], page: int, arm: bool
+) -> str:
     """Why a kernel is thought to be built for debugging, "" where nothing speaks for it.
 
-    Fedora and RHEL name theirs so, and build them with KASAN (kernel.spec). KASAN's generic mode sets an eighth of memory aside
-    as it starts (Linux 6.12: Documentation/dev-tools/kasan.rst), which MemTotal then lacks; its quarantine and redzones come on
-    top (mm/kasan/quarantine.c). A balloon that takes as much from a guest looks the same.
+    Fedora and RHEL name theirs so, and build them with KASAN (kernel.spec). KASAN sets an eighth of memory aside as it starts
+    (torvalds/linux@4e4d9c72, Documentation/dev-tools/kasan.rst: "1/8th of kernel memory"), on arm64 a sixteenth where it
+    goes by tags (lib/Kconfig.kasan, KASAN_SW_TAGS), which MemTotal then lacks; its quarantine and redzones come on top. What else
+    takes memory, as a balloon does from a guest, adds to that: there is no more that speaks against it. That a lack of a little
+    less (a ninth, a seventeenth) is enough is reasoned, so that it can only make a verdict open.
     """
     if re.search(r"[+.-]debug$", capture):
         return f"{capture} is a kernel for debugging, which takes far more memory (KASAN)"
     crash = sum(line.size for line in addresses.crash)
     kept = addresses.ram - crash - (addresses.kernel_image or 0) - addresses.ram * 64 // page - meminfo["MemTotal"]
-    if same_kernel and addresses.ram // 9 < kept < addresses.ram // 5:
-        share = kept * 100 // addresses.ram
-        return f"MemTotal lacks {share} % of memory, as it does where a kernel for debugging (KASAN) or a balloon takes an eighth"
+    if same_kernel and kept > addresses.ram // (17 if arm else 9):
+        share, part = kept * 100 // addresses.ram, "a sixteenth or an eighth" if arm else "an eighth"
+        return (
+            f"MemTotal lacks {share} % of memory, as it may where a kernel for debugging (KASAN) takes {part}, or a balloon does"
+        )
     return ""
 
 

@@ -230,7 +230,12 @@ def mem_total(kept: int) -> list[Reading]:
     [
         (mem_total(300), Verdict.ABSENT, ""),
         (mem_total(2100), Verdict.UNDETERMINED, "KASAN"),
-        (mem_total(6000), Verdict.ABSENT, ""),  # a balloon
+        (mem_total(6000), Verdict.UNDETERMINED, "KASAN"),  # a balloon, and who knows what besides
+        # arm64 has a KASAN that takes half as much
+        (mem_total(1100), Verdict.ABSENT, ""),
+        ([*mem_total(1100), says("kernel_machine", "aarch64")], Verdict.UNDETERMINED, "sixteenth"),
+        ([*mem_total(1100), denied("kernel_machine")], Verdict.UNDETERMINED, "sixteenth"),
+        ([*mem_total(300), says("kernel_machine", "aarch64")], Verdict.ABSENT, ""),
         ([*mem_total(2100), unpacked(300 * M)], Verdict.PRESENT, "dies"),
         ([says("kernel_release", "6.4.0+debug"), says("capture_release", "6.4.0+debug")], Verdict.UNDETERMINED, "KASAN"),
     ],
