@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,8 @@ class History:
         self._store: Store | None = None
         self._id = 0
         self._resumed: dict[str, HostState] = {}
-        self._resumed_tests: tuple[str, ...] = ()
+        self._resumed_tests: Iterable[str] = ()
+        self._tests_of_resumed: Iterable[str] = ()
         self._broken = ""
 
     @pytest.hookimpl(trylast=True)  # not before the hosts are known to be usable
@@ -117,8 +118,11 @@ class History:
         node.workerinput["kdump_run"] = self._id
         node.workerinput["kdump_resumed"] = list(self._resumed)
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # after -k and the like
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
+        yield
         done = [item for item in items if host_name(item) in self._resumed]
+        self._tests_of_resumed = _tests(done)
         if done:
             self._config.hook.pytest_deselected(items=done)
             items[:] = [item for item in items if host_name(item) not in self._resumed]
@@ -130,8 +134,9 @@ class History:
         if self._store is None or not (names or self._resumed):
             return
         self._run.hosts.update({name: host for name, host in self._resumed.items() if host.name})
-        tests = dict.fromkeys(item.nodeid.partition("[")[0] for item in session.items)
-        if self._resumed_tests and (new := [test for test in tests if test not in self._resumed_tests]):
+        left = _tests(session.items)
+        tests = self._resumed_tests or left
+        if new := [test for test in [*left, *self._tests_of_resumed] if test not in tests]:
             raise pytest.UsageError(
                 f"--resume: the hosts that are judged already were not asked {new[0]}: begin anew without --resume"
             )
@@ -170,6 +175,11 @@ class History:
         past = store.past(self._selection, self._shard, self._id, RUNS_LOOKED_AT - 1)
         if past:
             self._run.changes = compare(self._run, past, store.seen_dumps(self._id), store.dumps(self._selection, self._id))
+
+
+def _tests(items: Iterable[pytest.Item]) -> Iterable[str]:
+    """What is asked, of whichever host."""
+    return dict.fromkeys(item.nodeid.partition("[")[0] for item in items)
 
 
 def seen_dumps(host: str, knowledge: Knowledge) -> list[SeenDump] | None:

@@ -139,6 +139,7 @@ class Qualification:
         asked_for = self.hosts or any(FOLDER in arg for arg in config.args)
         return True if ours and not asked_for else None
 
+    @pytest.hookimpl(tryfirst=True)  # as long as the hosts are those of all shards
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Say what is wrong with the names before anything else happens."""
         if not self.hosts:
@@ -147,6 +148,10 @@ class Qualification:
         for name in self.hosts:
             if name not in known:
                 raise pytest.UsageError(f"--crash={name}: --hosts selects no host of exactly this name ({_some(known)})")
+            if not self._option.shard.holds(name):
+                raise pytest.UsageError(
+                    f"--crash={name}: it is not in part {self._option.shard} of the hosts: name it where its part is judged"
+                )
             self._refuse_what_cannot_be_crashed(known[name])
             if not self._option.collectonly:
                 self._lock(name)

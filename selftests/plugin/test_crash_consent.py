@@ -75,6 +75,10 @@ def test_consent_is_typed(run, pytester, monkeypatch, way):
         (["--hosts=ssh://db1", "--crash=db1", "-n2"], "leave out -n"),
         (["--hosts=ssh://db1", "--crash=db1", "--dist=load", "--tx=2*popen"], "leave out -n"),
         (["--hosts=ssh://db1", "--crash=db1", "--crash-cycles=0"], "at least 1"),
+        (["--hosts=ssh://db1,ssh://db2", "--crash=db1", "--shard=1/2"], "--crash=db1: it is not in part 1/2 of the hosts"),
+        (["--hosts=ssh://db1", "--crash=db1", "--crash-resume", "--shard=2/2"], "no crash of db1 waits"),
+        (["--hosts=ssh://db1", "--crash=db1", "--resume"], "no unfinished run of this selection"),
+        (["--hosts=ssh://db1", "--crash=db1", "--resume", "--crash-resume"], "no crash of db1 waits"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(run, options, words):

@@ -206,6 +206,33 @@ def test_tests_that_were_added_since_are_not_passed_over(fleet):
     assert fleet("--resume")[0] == 1
 
 
+def test_a_shard_that_was_cut_off_in_its_last_moment_is_resumed_and_joined(fleet):
+    """All its hosts are there, the run's end is not."""
+    statuses = [fleet(f"--shard={shard}/2", f"--history=shard{shard}.sqlite")[0] for shard in (1, 2)]
+    with sqlite3.connect(fleet.path / "shard2.sqlite") as connection:  # as if it had been killed
+        connection.execute("UPDATE run SET exit_status = NULL, complete = 0")
+    asked = fleet.asked()
+    assert fleet("--shard=2/2", "--history=shard2.sqlite", "--resume")[0] == statuses[1]
+    assert fleet.asked() == asked
+    status, text = fleet("merge", "shard1.sqlite", "shard2.sqlite", "--history=all.sqlite", module="kdump.fleet")
+    assert status == 1, text
+    assert fleet("--shard=2/2", "--history=shard1.sqlite", "--resume")[0] == 4  # which was another part
+
+
+def test_a_host_that_was_judged_without_a_test_is_not_passed_over(fleet):
+    """As one that --crash names only when the run is resumed: its crash would be left out, unsaid."""
+    fleet.path.joinpath("test_first.py").write_text("def test_first(target):\n    assert target.name\n")
+    fleet("-k", "h0 or number")
+    with sqlite3.connect(fleet.path / "reports" / "history.sqlite") as connection:  # as if it had been killed
+        connection.execute(
+            """UPDATE run SET exit_status = NULL, complete = 0, tests = '["test_something.py::test_number_is_one"]'"""
+        )
+        connection.execute("DELETE FROM host WHERE name = 'h4'")
+    status, text = fleet("-k", "h0 or number", "--resume")
+    assert status == 4
+    assert "the hosts that are judged already were not asked test_first.py::test_first: begin anew" in text
+
+
 def test_nothing_to_resume(fleet):
     fleet()
     status, text = fleet("--resume")
