@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 HEADER = "# kdump transcript 1"
@@ -28,6 +28,7 @@ END = "# end"
 SHOWN = 256 * 1024  # characters of a host's readings that are kept for reports, about; a usual one says 40,000
 _MOST_REMARKS, _LONGEST_REMARK = 20, 1000  # characters; they stay with the host as long as the run lasts
 _LEAST_SHOWN = 2000  # of a reading
+_LONGEST_CUT = 60  # characters that stand in place of others
 
 # C0 (but not TAB), DEL, C1 and the bidirectional controls: what a target prints must not drive a terminal,
 # nor reorder what a reader sees (https://trojansource.codes).
@@ -106,12 +107,13 @@ class Reading:
 
 
 def clip(text: str, most: int) -> str:
-    """The text, or the beginning and the end of one that is longer than ``most`` characters.
+    """The text, or the beginning and the end of one that is much longer than ``most`` characters: what was cut once is not cut
+    again.
 
     >>> clip("a" * 9, 10), clip("a" * 60 + "b" * 40, 10)
     ('aaaaaaaaa', 'aaaaaa\\n… 90 characters are left out …\\nbbbb')
     """
-    if len(text) <= most:
+    if len(text) <= most + _LONGEST_CUT:
         return text
     head = most * 6 // 10
     return f"{text[:head]}\n… {len(text) - most} characters are left out …\n{text[head - most :]}"
@@ -185,8 +187,12 @@ class Transcript:
         """Characters of output and errors."""
         return sum(len(one.text) + len(one.errors) for one in self.readings.values())
 
+    def kept(self) -> Transcript:
+        """Itself with no more than what is :meth:`shown` of it."""
+        return replace(self, readings=self.shown())
+
     def shown(self) -> Mapping[str, Reading]:
-        """The readings as evidence that is kept as long as the run lasts: whole, but for hosts that say very much."""
+        """The readings as evidence that reports keep: whole, but for hosts that say very much."""
         if self.size <= SHOWN:
             return self.readings
         most = max(SHOWN // len(self.readings), _LEAST_SHOWN)

@@ -199,7 +199,8 @@ class Store:
         transcript: Transcript | None,
         dumps: Sequence[SeenDump] | None,
     ) -> None:
-        """A finished host. Its evidence is kept once, as the transcript; findings name their commands. ``dumps``: None where they
+        """A finished host. Its evidence is kept once, as the transcript; findings name their commands. Of one that says very much
+        it is what reports show: whoever floods every night must not fill the disk. ``dumps``: None where they
         could not be listed."""
         data = [wire.to_data(finding, whole=False) for finding in findings]
         causes = {finding.cause.id: finding.cause for finding in findings if finding.cause}
@@ -217,7 +218,7 @@ class Store:
                     host.name,
                     json.dumps(wire.host_to_data(host)),
                     _pack(json.dumps(data)),
-                    _pack(transcript.render()) if transcript else None,
+                    _pack(transcript.kept().render()) if transcript else None,
                     json.dumps(dumps and [asdict(one) for one in dumps]),
                 ),
             )

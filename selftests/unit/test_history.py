@@ -220,6 +220,22 @@ def test_a_full_disk_is_said_and_loses_nothing_older(store):
 DAY = timedelta(1)
 
 
+def test_a_host_that_floods_does_not_fill_the_disk(store):
+    """Night after night it may say 4 MiB; the page that is made later shows what that of the run showed."""
+    flood = Transcript.of([replace(READING, text=Random(1).randbytes(2_000_000).hex()), Reading("cat /y", "1", "", 0)])
+    found = finding(RESERVE, P, evidence=tuple(flood.shown().values()))
+    run = store.begin(INFO, "all")
+    store.add_host(run, HostState("db1"), [found], flood, ())
+    before = store.path.stat().st_size
+    ((host, kept, transcript, dumps),) = store.hosts(run)
+    assert kept == [found]
+    store.add_host(run, host, kept, transcript, dumps)
+    ((_, again, _, _),) = store.hosts(run)
+    assert again == [found]
+    store.close()
+    assert before < 1 << 20 and store.path.stat().st_size < 1 << 20
+
+
 def past(*states, hosts=("db1", "db2"), cause="no-memory"):
     """Complete runs with these states of db1's cause, the newest first."""
     when = datetime(2026, 1, 30, tzinfo=UTC)
