@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -118,14 +119,15 @@ def test_key_types_and_one_connection(bench_client: Client, sshd: bench.Sshd, as
 
 
 def test_authentication_refused_says_what_was_tried(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
-    stranger = bench.keygen(bench_client.folder / "stranger", "ed25519")
-    locked = bench.keygen(bench_client.folder / "locked", "ed25519", passphrase="canary phrase")
-    bench_client.key = stranger
-    bench_client.configure(
-        sshd.known_hosts(), f"IdentityFile {locked}\nIdentityFile {bench_client.folder}/none", connect_timeout=10.0
-    )
-    before = sshd.connections()
-    answer = ask(bench_client.backend(f"root@127.0.0.1:{sshd.port}"))
+    with tempfile.TemporaryDirectory(prefix="keys-") as folder:  # a short name: a sentence that is too long is cut
+        stranger = bench.keygen(Path(folder) / "stranger", "ed25519")
+        locked = bench.keygen(Path(folder) / "locked", "ed25519", passphrase="canary phrase")
+        bench_client.key = stranger
+        bench_client.configure(
+            sshd.known_hosts(), f"IdentityFile {locked}\nIdentityFile {folder}/none", connect_timeout=10.0
+        )  # fmt: skip
+        before = sshd.connections()
+        answer = ask(bench_client.backend(f"root@127.0.0.1:{sshd.port}"))
     assert isinstance(answer, ConnectionProblem) and answer.kind is Kind.AUTHENTICATION_FAILED
     for words in ("root was refused", f"tried 1 key: {stranger}", "ssh-copy-id", "ssh-add", "no such file"):
         assert words in str(answer), str(answer)
