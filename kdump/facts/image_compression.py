@@ -1,15 +1,17 @@
-"""Whether the capture kernel can undo the compression of its initramfs."""
+"""Whether a kernel can undo the compression of its initramfs: the capture kernel, and one that is judged before it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..fact import Maybe, derived
 from ..flavour import Flavour
+from ..parsers.bootloader import NextBoot
 from ..parsers.initramfs import Initramfs
-from ..verdict import CouldNotDetermine
+from ..verdict import CouldNotDetermine, NotApplicable
+from .installed_kernel import Options
 from .kernel import CommandLine
-from .kernel_initramfs import FOUND_BY_THE_KERNEL
+from .kernel_initramfs import FOUND_BY_THE_KERNEL, OwnInitramfs
 
 #: what "0707", a cpio archive that is not compressed, begins with
 _PLAIN = "3037"
@@ -33,35 +35,69 @@ def image_decompressors_lacking(
     capture_cmdline: CommandLine,
     maybe_kernel_config_of_capture: Maybe[Mapping[str, str]],
 ) -> tuple[str, ...]:
-    """What the capture kernel would need to unpack its initramfs, and was built without.
+    """What the capture kernel would need to unpack its initramfs, and was built without."""
+    lacking = _lacking(initramfs, lambda: maybe_kernel_config_of_capture.value)
+    return _unless_found(lacking, initramfs, capture_cmdline.values("root") if flavour.boots_real_root else [])
 
-    An archive that is not compressed, such as the one of microcode in front of the others, needs nothing. What no kernel
-    knows, lz4 in its frame format for one, is named by its first bytes.
-    """
-    compressed = [magic for magic in initramfs.magics if not magic.startswith(_PLAIN)]
-    if initramfs.magics and not compressed:
+
+@derived
+def kdump_image_decompressors_lacking(
+    ready_kdump_image: Initramfs,
+    flavour: Flavour,
+    maybe_capture_cmdline: Maybe[CommandLine],
+    maybe_judged_options: Maybe[Options],
+) -> tuple[str, ...]:
+    """The same of the kernel that is judged, and of the kdump initramfs that lies ready for it."""
+    lacking = _lacking(ready_kdump_image, lambda: _prefixed(maybe_judged_options.value))
+    roots = maybe_capture_cmdline.value.values("root") if lacking and flavour.boots_real_root else []
+    return _unless_found(lacking, ready_kdump_image, roots)
+
+
+@derived
+def own_decompressors_lacking(
+    own_initramfs: OwnInitramfs, maybe_judged_boot: Maybe[NextBoot], maybe_judged_options: Maybe[Options]
+) -> tuple[str, ...]:
+    """The same of the initramfs that the kernel under judgement boots with."""
+    if own_initramfs.image is None:
+        raise NotApplicable("it has no initramfs of its own")
+    lacking = _lacking(own_initramfs.image, lambda: _prefixed(maybe_judged_options.value))
+    entries = maybe_judged_boot.value.entries if lacking else ()
+    words = [word for entry in entries for word in entry.arguments.split() if word.startswith("root=")]
+    return _unless_found(lacking, own_initramfs.image, [word.removeprefix("root=") for word in words])
+
+
+def _lacking(image: Initramfs, configuration: Callable[[], Mapping[str, str]]) -> tuple[str, ...]:
+    """An archive that is not compressed, such as the one of microcode in front of the others, needs nothing. What no kernel
+    knows, lz4 in its frame format for one, is named by its first bytes."""
+    compressed = [magic for magic in image.magics if not magic.startswith(_PLAIN)]
+    if image.magics and not compressed:
         return ()
     unknown = [f"a decompressor for what begins with {magic}" for magic in compressed if magic[:4] not in _OPTIONS]
     known = [_OPTIONS[magic[:4]] for magic in compressed if magic[:4] in _OPTIONS]
-    lacking = [*unknown, *_not_set(known or list(_OPTIONS.values()) * (not unknown), maybe_kernel_config_of_capture)]
-    if not lacking:
-        return ()
-    path = initramfs.image.path
-    if not compressed:
-        raise CouldNotDetermine(f"how {path} is compressed is not known, and the capture kernel has no {', '.join(lacking)}")
-    if flavour.boots_real_root and any(FOUND_BY_THE_KERNEL.match(root) for root in capture_cmdline.values("root")):
-        raise CouldNotDetermine(
-            f"the capture kernel has no {', '.join(lacking)} and cannot unpack {path}; whether it finds its root file system "
-            "without it is not known"
-        )
+    lacking = [*unknown, *_not_set(known or list(_OPTIONS.values()) * (not unknown), configuration)]
+    if lacking and not compressed:
+        raise CouldNotDetermine(f"how {image.image.path} is compressed is not known, and the kernel has no {', '.join(lacking)}")
     return tuple(dict.fromkeys(lacking))
 
 
-def _not_set(options: list[str], maybe_config: Maybe[Mapping[str, str]]) -> list[str]:
+def _unless_found(lacking: tuple[str, ...], image: Initramfs, roots: list[str]) -> tuple[str, ...]:
+    if lacking and any(FOUND_BY_THE_KERNEL.match(root) for root in roots):
+        raise CouldNotDetermine(
+            f"the kernel has no {', '.join(lacking)} and cannot unpack {image.image.path}; whether it finds its root file system "
+            "without it is not known"
+        )
+    return lacking
+
+
+def _not_set(options: list[str], configuration: Callable[[], Mapping[str, str]]) -> list[str]:
     if not options:
         return []
-    config = maybe_config.value
+    config = configuration()
     if not any(option in config for option in _OPTIONS.values()):
         # none at all: such a kernel takes no initramfs, or has these options under other names
-        raise CouldNotDetermine("the capture kernel's configuration tells of no compression of an initramfs (CONFIG_RD_*)")
+        raise CouldNotDetermine("the kernel's configuration tells of no compression of an initramfs (CONFIG_RD_*)")
     return [option for option in options if config.get(option) != "y"]
+
+
+def _prefixed(options: Options) -> Mapping[str, str]:
+    return {f"CONFIG_{name}": value for name, value in options.values.items()}

@@ -27,6 +27,7 @@ _OPTIONS = "|".join(
         "PPC64",
         "PROC_(KCORE|VMCORE)",
         "RANDOMIZE_BASE",
+        "RD_[A-Z0-9]+",
         "RELOCATABLE",
         "RISCV",
         "S390",

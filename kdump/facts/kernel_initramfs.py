@@ -117,23 +117,28 @@ def newer_than_own_initramfs(
 
 
 @derived
-def missing_in_kdump_image(
-    judged_release: str,
-    judged_parts: Parts,
-    capture_release: str,
-    kernel_release: str,
-    capture_storage: Storage,
-    kernel_kdump_image: Initramfs | None,
-    maybe_kernel_built_in_modules: Maybe[frozenset[str]],
-) -> tuple[str, ...]:
-    """What the dump disk needs and the kdump initramfs that lies ready for this kernel has not."""
+def ready_kdump_image(
+    judged_release: str, judged_parts: Parts, capture_release: str, kernel_release: str, kernel_kdump_image: Initramfs | None
+) -> Initramfs:
+    """The kdump initramfs that lies ready for the kernel under judgement."""
     if judged_parts.how != "installed":
         raise NotApplicable("it is not installed yet, and so has no kdump initramfs")
     if capture_release != kernel_release:
         raise NotApplicable(f"the capture kernel is {capture_release}, whichever kernel runs")
     if kernel_kdump_image is None:
         raise NotApplicable("no kdump initramfs was built for it yet: the kdump service builds it when the kernel first runs")
-    return _lacking(kernel_kdump_image, judged_release, capture_storage, maybe_kernel_built_in_modules.value)
+    return kernel_kdump_image
+
+
+@derived
+def missing_in_kdump_image(
+    judged_release: str,
+    ready_kdump_image: Initramfs,
+    capture_storage: Storage,
+    maybe_kernel_built_in_modules: Maybe[frozenset[str]],
+) -> tuple[str, ...]:
+    """What the dump disk needs and the kdump initramfs that lies ready for this kernel has not."""
+    return _lacking(ready_kdump_image, judged_release, capture_storage, maybe_kernel_built_in_modules.value)
 
 
 def _any_of(names: tuple[str, ...], there: frozenset[str]) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kdump.fact import CATALOGUE
+from kdump.transcript import Reading
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, says
 
@@ -50,3 +52,51 @@ def test_compression_of_the_image(magics: str, options: tuple[str, ...] | None, 
     if verdict is RED and userspace == "/usr/sbin/kdump-config":  # such a root needs no initramfs, if its drivers are built in
         bare = host(*readings.readings.values(), says("kexec_command", '/sbin/kexec -p --command-line="root=/dev/vda1 ro"'))
         assert ask(bare, *ASKED)[0] is UNKNOWN
+
+
+OWN, READY = (
+    ("incomplete", "its_own_initramfs_can_be_unpacked"),
+    ("disk_drivers", "kernel_can_unpack_the_kdump_initramfs_that_lies_ready"),
+)
+
+
+@pytest.mark.parametrize("asked", [OWN, READY])
+@pytest.mark.parametrize(
+    ("image", "options", "root", "how", "verdict"),
+    [
+        (GZIP, ("GZIP", "XZ"), "UUID=ab", "installed", GREEN),
+        (ZSTD, ("GZIP", "XZ"), "UUID=ab", "installed", RED),
+        (PLAIN + ZSTD, ("GZIP",), "UUID=ab", "installed", RED),
+        (PLAIN, (), "UUID=ab", "installed", GREEN),
+        (ZSTD, ("GZIP",), "/dev/vda1", "installed", UNKNOWN),  # the kernel finds that by itself, if its driver is built in
+        (ZSTD, (), "UUID=ab", "installed", UNKNOWN),
+        (ZSTD, None, "UUID=ab", "installed", UNKNOWN),
+        (ZSTD, ("GZIP",), "UUID=ab", "package", Verdict.NOT_APPLICABLE),
+        (None, ("GZIP",), "UUID=ab", "installed", Verdict.NOT_APPLICABLE),
+    ],
+)
+def test_compression_of_a_kernel_under_judgement(
+    asked: tuple[str, str], image: str | None, options: tuple[str, ...] | None, root: str, how: str, verdict: Verdict
+) -> None:
+    def of(fact: str, text: str, errors: str = "", status: int = 0) -> Reading:
+        return Reading(CATALOGUE[fact].for_kernel(RELEASE).command, text, errors, status)  # type: ignore[attr-defined]
+
+    listing = "" if image is None else f"image 1 1 /boot/i\n{image}file 2 usr/bin/makedumpfile\ntotal 2 4096 1"
+    config = "\n".join(["file /boot/config", *(f"CONFIG_RD_{name}=y" for name in options or ()), "options 8000"])
+    menu = f"menuentry 'A' {{\n linux /boot/vmlinuz-{RELEASE} root={root} ro\n}}"
+    readings = host(
+        says("kdump_userspace", "/usr/sbin/kdump-config"),
+        says("kernel_release", RELEASE),
+        says("capture_release", RELEASE),
+        says("cmdline", f"root={root} ro"),
+        says("kexec_command", f'/sbin/kexec -p --command-line="root={root} ro"'),
+        says("boot_configuration", f"== /boot/grub/grub.cfg\n{menu}"),
+        of("kernel_presence", f"{RELEASE}\n{RELEASE}"),
+        of("kernel_parts", f"{how}\nimage 9 /boot/vmlinuz-{RELEASE}"),
+        of("kernel_options", config if options is not None else "", "" if options is not None else "x: Permission denied"),
+        of("kernel_initramfs", listing),
+        of("kernel_kdump_image", listing),
+    )
+    file, test = asked
+    found, said = ask(readings, f"qualification/kernel_{file}", test, kernel=RELEASE)
+    assert found is verdict, said

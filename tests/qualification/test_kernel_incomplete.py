@@ -4,8 +4,9 @@ A kernel copied by hand, or a package removed or installed halfway, boots, or is
 a part that kdump needs: its image, which is what is loaded as capture kernel, or modules.dep, from which dracut and
 initramfs-tools learn what to put into the kdump initramfs. The kdump initramfs is then not built, or is built without
 drivers. The kernel itself does not notice: its own initramfs was made earlier. Or its own initramfs is not there, was
-copied from another kernel, or was made before the kernel was built again under the same release: then it does not find its root
-file system, and the machine stays down after the reboot that was to bring the new kernel.
+copied from another kernel, was made before the kernel was built again under the same release, or is compressed in a way that
+the kernel was built without (CONFIG_RD_*): then it does not find its root file system, and the machine stays down after the
+reboot that was to bring the new kernel.
 """
 
 from kdump import Severity, Stage, cause
@@ -56,4 +57,10 @@ def test_its_own_initramfs_is_as_new_as_its_modules(judged_release, newer_than_o
     assert not newer_than_own_initramfs, (
         f"the initramfs of kernel {judged_release} was made before {', '.join(newer_than_own_initramfs)} was installed: it holds "
         "the module of another build"
+    )
+
+
+def test_its_own_initramfs_can_be_unpacked(judged_release, own_decompressors_lacking):
+    assert not own_decompressors_lacking, (
+        f"kernel {judged_release} was built without {', '.join(own_decompressors_lacking)}: it cannot unpack its initramfs"
     )
