@@ -5,7 +5,8 @@ capture kernel waits for the disk, gives up, and drops into a shell or reboots: 
 disk than the one that was meant. The service is active all the time, because loading a capture kernel needs no disk. A
 dump target on the network is lost likewise: no driver for the network card, no route, no name, no key. Nothing at all is seen
 by a capture kernel that was built without what undoes the compression of its initramfs (CONFIG_RD_*): "Initramfs unpacking
-failed: compression method zstd not configured". dracut.conf may leave out a dracut module that the dump target needs (lvm, nfs):
+failed: compression method zstd not configured". A controller may not answer to a kernel that finds it at work, or resets it
+(reset_devices). dracut.conf may leave out a dracut module that the dump target needs (lvm, nfs):
 an image that was built earlier hides that until the next rebuild.
 """
 
@@ -54,6 +55,10 @@ def test_devices_named_to_the_capture_kernel_exist(devices_capture_waits_for):
 
 def test_kdump_initramfs_was_built_for_the_disk(devices_in_image):
     assert not devices_in_image, devices_in_image
+
+
+def test_controller_of_the_disk_works_in_a_capture_kernel(controller_that_works):
+    assert controller_that_works
 
 
 def test_encrypted_disk_opens_by_itself(unlocked_disk):

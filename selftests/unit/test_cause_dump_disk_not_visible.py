@@ -6,6 +6,7 @@ from kdump.fact import UID
 from kdump.transcript import Reading
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, missing, says
+from selftests.vmcore.writer import kdump
 
 FILE = "dump_disk_not_visible"
 ABSENT, PRESENT, UNKNOWN, NA = Verdict.ABSENT, Verdict.PRESENT, Verdict.UNDETERMINED, Verdict.NOT_APPLICABLE
@@ -318,6 +319,43 @@ NIC, KEY = "drivers_of_the_network_are_in_the_kdump_initramfs", "network_target_
 )
 def test_network(test, readings, verdict):
     assert ask(host(*HEALTHY, *readings), FILE, test)[0] is verdict
+
+
+CONTROLLER = "controller_of_the_disk_works_in_a_capture_kernel"
+RAID = "layer sda -\ndriver sd sd_mod\ndriver megaraid_sas megaraid_sas"
+HIRAID = RAID.replace("megaraid_sas", "hiraid")
+SAVED = kdump()
+DUMP = "/var/crash/202601010101/dump.202601010101"
+
+
+def dumped(data=SAVED):
+    evidence = f"file {DUMP}\nsize {len(data)}\nmtime 1\n@0 {data.hex()}"
+    return [says("dump_listing", f"folder /var/crash\ndump {len(data)} 1 {DUMP}"), says("stored_dumps", evidence)]
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict"),
+    [
+        ([], NA),
+        ([storage(below=RAID)], UNKNOWN),
+        ([storage("root_storage", RAID)], UNKNOWN),
+        # a whole dump of this kernel says that it works, one of another or a part of one does not
+        ([storage(below=RAID), *dumped(), says("capture_release", "6.1.0-50-amd64")], ABSENT),
+        ([storage(below=RAID), *dumped()], UNKNOWN),
+        ([storage(below=RAID), *dumped(SAVED[:5000]), says("capture_release", "6.1.0-50-amd64")], UNKNOWN),
+        ([storage(below=RAID), denied("dump_listing")], UNKNOWN),
+        ([storage(below=RAID), kexec("root=UUID=aa irqpoll")], NA),
+        ([storage(below=RAID), denied("kexec_command")], UNKNOWN),
+        ([storage(below=HIRAID)], UNKNOWN),
+        ([storage(below=HIRAID), kexec("root=UUID=aa swiotlb=4096")], UNKNOWN),
+        ([storage(below=HIRAID), kexec("root=UUID=aa swiotlb=32768,force")], NA),
+        ([storage(below="layer nbd0 -\nbus none")], UNKNOWN),
+        (NETWORK, NA),
+    ],
+)
+def test_controller_of_the_disk(readings, verdict):
+    found, said = ask(host(*HEALTHY, kexec("root=UUID=aa reset_devices"), *readings), FILE, CONTROLLER)
+    assert found is verdict, said
 
 
 LEFT_OUT = "next_kdump_initramfs_is_not_denied_what_the_dump_target_needs"

@@ -1,0 +1,61 @@
+"""The controller of the dump disk, in a capture kernel that finds it as the crash left it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..fact import Maybe, derived
+from ..parsers.dump import State
+from ..parsers.dump_target import DumpTarget
+from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
+from .dumps import StoredDump
+from .kernel import CommandLine
+from .storage import Storage
+
+#: drivers of RAID controllers that were seen to lose their disks where the capture kernel's command line has ``reset_devices``,
+#: which they obey as they start: the firmware answers "mfi stat 0x2d", and without the word the dump is saved (openEuler's forum,
+#: topic 4795; one report, and that status stands for many an error). Others are reset by their drivers, and work.
+_UNDONE_BY_RESET = ("megaraid_sas",)
+#: driver → slabs of 2 KiB of ``swiotlb=`` that its DMA takes in a reservation above 4 GiB ("io map data err" with fewer:
+#: xiaobingling93-pixel/openeuler-witty-ops-cases, one report)
+_BOUNCES = {"hiraid": 32768}
+
+
+@derived
+def controller_that_works(
+    local_dump_target: DumpTarget,
+    capture_storage: Storage,
+    capture_release: str,
+    maybe_dump_storage: Maybe[Storage],
+    maybe_capture_cmdline: Maybe[CommandLine],
+    maybe_dumps: Maybe[tuple[StoredDump, ...]],
+) -> str:
+    """A whole dump of the same kernel, which its capture kernel saved through a controller that not every capture kernel gets at.
+
+    Raises :class:`NotApplicable` where the controller is none that is known for that, :class:`OnlyACrashTells` where no dump says
+    that it works. What an IOMMU makes of a controller that is still at work when the capture kernel starts is up to both, and
+    nothing tells it before: a healthy capture kernel logs such faults, too.
+    """
+    stores = (capture_storage, maybe_dump_storage.value)
+    if blind := next((store for store in stores if not store.drivers), None):
+        raise CouldNotDetermine(blind.beyond_sight)
+    drivers = {name.replace("-", "_") for store in stores for pair in store.drivers.items() for name in pair if name}
+    if drivers.isdisjoint({*_UNDONE_BY_RESET, *_BOUNCES}):
+        raise NotApplicable("the dump disk's controller is none that is known to fail in a capture kernel")
+    doubts = "; ".join(_doubts(drivers, maybe_capture_cmdline.value))
+    if not doubts:
+        raise NotApplicable("the capture kernel's command line has what the dump disk's controller is known to need")
+    for one in maybe_dumps.otherwise(()):
+        if one.dump.complete.state is State.COMPLETE and one.dump.release == capture_release:
+            return one.path
+    raise OnlyACrashTells(f"{doubts}: only a test crash tells whether the dump disk is seen")
+
+
+def _doubts(drivers: set[str], cmdline: CommandLine) -> Iterator[str]:
+    for driver in _UNDONE_BY_RESET:
+        if driver in drivers and cmdline.has("reset_devices"):
+            yield f"{driver} may lose its disks by reset_devices on the capture kernel's command line"
+    for driver, slabs in _BOUNCES.items():
+        given = [value.partition(",")[0] for value in cmdline.values("swiotlb")][-1:]
+        if driver in drivers and not (given and given[0].isdecimal() and int(given[0]) >= slabs):
+            yield f"{driver} may need swiotlb={slabs} on the capture kernel's command line"
