@@ -27,6 +27,7 @@ from .verdict import CouldNotDetermine
 
 COMMAND = "/bin/sh -s"
 MOST_KEPT = 64 << 20  # characters that hosts have said and that are still to be judged, before further hosts wait for that
+AHEAD = 2  # times as many hosts as are asked at a time may be under way or still to be judged
 MOST_OFF = 300.0  # s between two clocks; a probe takes up to a minute, and tells when it began
 
 
@@ -153,10 +154,10 @@ class Gatherer:
                 self._garbage = 0
 
     def _has_room(self) -> bool:
-        """Whether a further host is asked: whoever is ahead of the judgement by more hosts than are asked at a time takes memory,
-        and processors from it where hosts share them (virtual machines of this one)."""
+        """Whether a further host is asked. Far ahead of the judgement its answer would take memory, and processors where hosts
+        share them with us; not ahead of it, the judgement would wait."""
         taken = len(self._under_way) + len(self._kept)
-        return self._wanted or (self._all_kept <= MOST_KEPT and taken < self._crew.reached)
+        return self._wanted or (self._all_kept <= MOST_KEPT and taken < AHEAD * self._crew.reached)
 
     def _want(self) -> None:
         """Whatever is kept, nothing of it can be judged yet."""

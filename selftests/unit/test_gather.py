@@ -4,7 +4,7 @@ import threading
 import time
 
 from kdump.connection import Executed
-from kdump.gather import Gatherer
+from kdump.gather import AHEAD, Gatherer
 from kdump.hosts import Target
 from kdump.transcript import Transcript
 
@@ -32,10 +32,10 @@ def begin(hosts: int, forks: int) -> tuple[Gatherer, list[Target], threading.Sem
 
 def test_nobody_is_asked_far_ahead_of_the_judgement() -> None:
     gatherer, targets, asked = begin(hosts=9, forks=3)
-    for _ in range(3):
+    for _ in range(AHEAD * 3):
         assert asked.acquire(timeout=20)
-    assert not asked.acquire(timeout=0.3), "more hosts were asked than are asked at a time"
-    for number in range(6):
+    assert not asked.acquire(timeout=0.3), "hosts were asked whose answers would only lie in wait"
+    for number in range(3):
         gatherer.forget(targets[number])
         assert asked.acquire(timeout=20), "a host was judged, and no other was asked in its place"
     gatherer.stop()
@@ -49,7 +49,7 @@ def test_whoever_is_waited_for_is_asked_whatever_is_still_to_be_judged() -> None
 
 def test_whoever_waits_for_room_is_not_asked_after_the_end() -> None:
     gatherer, _, asked = begin(hosts=9, forks=3)
-    for _ in range(3):
+    for _ in range(AHEAD * 3):
         assert asked.acquire(timeout=20)
     gatherer.stop()
     time.sleep(0.3)
