@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kdump.report import html
+from kdump.report import html, markup
 from kdump.report.model import HostState
 from selftests.unit.test_report_model import LOAD, A, N, P, U, finding, run
 
@@ -25,3 +25,9 @@ def test_of_a_large_run_what_is_not_green_up_to_a_number(monkeypatch, tests, sho
 def test_a_dead_host_has_one_row():
     page = html.Page(SimpleNamespace(), run(*FINDINGS, db1=HostState("db1", reached=False)))
     assert [page.shows(one) for one in FINDINGS] == [True, False, False, False, False, False]
+
+
+def test_templates_are_compiled_anew_where_their_code_cannot_be_kept(monkeypatch):
+    monkeypatch.setattr(markup, "cache_from_source", lambda path: "/nowhere/markup.pyc")
+    monkeypatch.setattr(markup.sys, "dont_write_bytecode", False)
+    assert markup.environment.__wrapped__().get_template("cause.html")
