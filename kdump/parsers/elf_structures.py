@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from elftools.elf.structs import ELFStructs
-
 
 @functools.cache
 def structures(wide: bool, order: str) -> Any:
     """`Elf_Ehdr`, `Elf_Phdr`, `Elf_Shdr` and `Elf_Nhdr`, each with `parse(bytes)`; ``order`` is "<" or ">"."""
+    from elftools.elf.structs import ELFStructs  # takes a while to load, and most hosts have no dump
+
     made = ELFStructs(little_endian=order == "<", elfclass=64 if wide else 32)
     made.create_basic_structs()
     made.create_advanced_structs()

@@ -8,7 +8,8 @@ import pytest
 from kdump.cause import Cause, Severity, Stage
 from kdump.report.model import Finding, HostState, Waiver, WaiverReview, WaiverStanding
 from kdump.verdict import Verdict
-from kdump.waivers import BadWaivers, Entry, Waivers, check, joined, load
+from kdump.waiver_file import load
+from kdump.waivers import BadWaivers, Entry, Waivers, check, joined
 
 TODAY = date(2028, 2, 29)  # a leap day
 GOOD = {"cause": "no-memory", "hosts": '[db1, "web*", spare]', "justification": "known", "owner": "ops", "expires": "2028-12-31"}
