@@ -15,11 +15,11 @@ from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
 from .dump_saver import DumpTime
 from .kernel import CommandLine
 
-#: seconds from the panic until a watchdog driver of the kdump initramfs, or of the capture kernel itself, has taken its timer
-#: over: the least and the most that it takes. The watchdog core then feeds it until a program opens it (watchdog_dev.c). Where
-#: the whole system is booted, its own udev loads the driver: not sooner than the least (8 s were seen on an emulated
-#: machine), and nobody knows how late.
-DRIVER_LOADS_AFTER = (5, 30)
+#: seconds from the panic within which a watchdog driver of the kdump initramfs, or of the capture kernel itself, has taken its
+#: timer over. The watchdog core then feeds it until a program opens it (watchdog_dev.c). This is reasoned, and so is that it may
+#: be nearly at once: a timer of less is open. Where the whole system is booted, its own udev loads the driver, and nobody knows
+#: how late (8 s were seen on an emulated machine).
+DRIVER_LOADS_WITHIN = 30
 #: what an estimate may be wrong by, and the timer may already have run when the panic comes
 MARGIN = 1.5
 #: dies with the kernel: it is a timer of that kernel
@@ -263,26 +263,23 @@ class Expiry:
         if dog.timeout >= safe:
             return
         needs = f"the dump needs about {least:.0f} s ({self.dump_time.value.parts})"
-        if dog.latest >= DRIVER_LOADS_AFTER[0]:
-            taken_over = self._taken_over(dog)
-            if isinstance(taken_over, str):
-                answers.unclear.append(f"{dog} {taken_over}")
-                return
-            if taken_over:
-                least, safe = DRIVER_LOADS_AFTER
-                needs = f"its driver takes {least} to {safe} s to feed it again"
-                if dog.timeout >= safe:
-                    return
-            elif dog.running and self.flavour.boots_real_root and (late := self._loaded_late(dog)):
-                answers.close.append(f"{does} the machine some {dog.timeout} s after the panic, and {needs}, {late}")
-                return
-        if dog.running is None:
+        resets = f"{does} the machine some {dog.timeout} s after the panic"
+        taken_over = self._taken_over(dog)
+        if isinstance(taken_over, str):
+            answers.unclear.append(f"{dog} {taken_over}")
+        elif taken_over and dog.timeout >= DRIVER_LOADS_WITHIN:
+            return
+        elif dog.running is None:
             unknown = "nobody opened the timer, and the kernel does not tell whether the firmware started it"
             answers.unclear.append(f"{dog}: {unknown}")
+        elif taken_over:
+            answers.close.append(f"{resets}; its driver takes up to {DRIVER_LOADS_WITHIN} s to feed it again: too close to call")
+        elif self.flavour.boots_real_root and (late := self._loaded_late(dog)):
+            answers.close.append(f"{resets}, and {needs}, {late}")
         elif dog.latest < least:
             answers.found.append(f"{does} the machine {dog.latest} s after the panic at the latest; {needs}")
         else:
-            answers.close.append(f"{does} the machine some {dog.timeout} s after the panic; {needs}: too close to call")
+            answers.close.append(f"{resets}; {needs}: too close to call")
 
     def _taken_over(self, dog: Watchdog) -> bool | str:
         """Whether the timer's driver stops or feeds it soon after the capture kernel starts; a clause where that is not known."""

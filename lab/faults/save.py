@@ -29,6 +29,7 @@ _RESET = r"(?s)sysrq: Trigger a crash(?!.*saved vmcore).*Command line: [^\r\n]*c
 _RELOAD = "kdump-config unload; kdump-config load"
 _IMAGE = "/var/lib/kdump/initrd.img-$(uname -r)"
 _I6300ESB = Ground(devices=("i6300esb",), options=("-action", "watchdog=reset"))
+_LOCKED = "echo 'options i6300esb nowayout=1' > /etc/modprobe.d/i6300esb.conf"
 _KEEPER = (
     "systemd-run --quiet --unit=keeper sh -c 'exec 3>/dev/watchdog; while :; do echo >&3; sleep 1; done'",
     "sleep 3",
@@ -122,9 +123,9 @@ FAULTS: tuple[Fault, ...] = (
         "watchdog-fed-by-a-daemon",
         "a hardware watchdog is fed by a daemon that dies with the kernel, and expires before the dump is done",
         and_arm64(_EXPIRES),
-        # udev loaded it with its own heartbeat; this one ends before the capture system's udev, too, loads the driver,
-        # some 8 s after the panic of a machine that has little else to do, which stops the timer
-        stage=("modprobe -r i6300esb; modprobe i6300esb heartbeat=4", *_KEEPER),
+        # udev loaded it with its own heartbeat; this one is locked (nowayout): the driver that the capture system's udev
+        # loads, sooner or later, cannot stop the timer
+        stage=("modprobe -r i6300esb; modprobe i6300esb heartbeat=4 nowayout=1", *_KEEPER),
         ground=_I6300ESB,
         proof=_RESET,
         ci=True,
@@ -140,9 +141,10 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "watchdog-armed-at-next-boot",
-        "systemd is configured to feed a hardware watchdog (RuntimeWatchdogSec=), and does so from its next start on",
+        "systemd is configured to feed a hardware watchdog that nothing stops (RuntimeWatchdogSec=), and does so from its next "
+        "start on",
         _EXPIRES,
-        stage=("modprobe i6300esb", _RUNTIME_WATCHDOG.format("4")),
+        stage=(f"{_LOCKED}; modprobe -r i6300esb; modprobe i6300esb", _RUNTIME_WATCHDOG.format("4")),
         ground=_I6300ESB,
     ),
     Fault(
