@@ -6,8 +6,8 @@ disk than the one that was meant. The service is active all the time, because lo
 dump target on the network is lost likewise: no driver for the network card, no route, no name, no key. Nothing at all is seen
 by a capture kernel that was built without what undoes the compression of its initramfs (CONFIG_RD_*): "Initramfs unpacking
 failed: compression method zstd not configured". A controller may not answer to a kernel that finds it at work, or resets it
-(reset_devices). dracut.conf may leave out a dracut module that the dump target needs (lvm, nfs):
-an image that was built earlier hides that until the next rebuild.
+(reset_devices). dracut's configuration may leave out a dracut module (lvm, nfs) or a driver that the dump target needs: an image
+that was built earlier hides that until the next rebuild.
 """
 
 from kdump import Severity, Stage, cause
@@ -39,6 +39,10 @@ def test_next_kdump_initramfs_is_not_denied_what_the_dump_target_needs(dump_modu
     assert not dump_modules_left_out, (
         f"{dump_modules_left_out}: the next kdump initramfs cannot reach the dump target, or is not built at all"
     )
+
+
+def test_next_kdump_initramfs_is_not_denied_the_drivers_of_the_dump_target(dump_drivers_left_out):
+    assert not dump_drivers_left_out, f"{dump_drivers_left_out}: the next kdump initramfs cannot reach the dump target"
 
 
 def test_dumps_go_to_the_disk_that_was_meant(lost_dump_disk):

@@ -9,6 +9,7 @@ from ..flavour import KDUMPCTL, Flavour
 from ..parsers.dracut_omissions import Omissions
 from ..parsers.dump_target import DumpTarget
 from ..verdict import CouldNotDetermine, NotApplicable
+from .network_target import NetworkPath, modules_on_the_way
 from .storage import Storage
 
 #: the program that puts a layer together -> the dracut modules without which it is not in the image (dracut-ng@02e7ae1:
@@ -68,3 +69,45 @@ def dump_modules_left_out(
 
 def _said(omitted: Mapping[str, str], names: Collection[str]) -> str:
     return "; ".join(f"{where} leaves out {name}" for name, where in sorted(omitted.items()) if name in names)
+
+
+@derived
+def dump_drivers_left_out(
+    flavour: Flavour,
+    maybe_omitted_dracut_modules: Maybe[Omissions],
+    maybe_dump_target: Maybe[DumpTarget],
+    maybe_capture_storage: Maybe[Storage],
+    maybe_network_route: Maybe[NetworkPath],
+    maybe_built_in_modules: Maybe[frozenset[str]],
+) -> str:
+    """The kernel modules that the dump target needs and the next image is told to leave out; "" where there are none.
+
+    openEuler's kdump.conf names hundreds of network drivers in dracut_args (--omit-drivers), which a dump over the network lacks.
+    """
+    if flavour.boots_real_root:
+        raise NotApplicable(f"{flavour.name} does not have dracut build its image")
+    omitted = maybe_omitted_dracut_modules.value
+    if not omitted.drivers:
+        return ""
+    target = maybe_dump_target.value
+    if target.is_local:
+        storage = maybe_capture_storage.value
+        wanted, beyond = storage.modules(), storage.beyond_sight
+    else:
+        route = maybe_network_route.value
+        wanted, beyond = [(name,) for name in modules_on_the_way(route, target.kind)], "" if route.drivers else "its driver"
+        beyond = beyond or ", ".join(route.unknown)
+    found: list[str] = []
+    perhaps: list[str] = []
+    for names in wanted:
+        out = [omitted.driver_left_out(name) for name in names]
+        if False not in out and not any(name.replace("-", "_") in maybe_built_in_modules.value for name in names):
+            (perhaps if None in out else found).append(names[0])
+    where = ", ".join(sorted(set(omitted.drivers.values())))
+    if found:
+        return f"{where} leaves out {', '.join(found)}"
+    if perhaps or beyond:
+        raise CouldNotDetermine(
+            f"{where} leaves drivers out; whether the dump target needs one was not to be seen ({beyond or perhaps[0]})"
+        )
+    return ""

@@ -201,14 +201,19 @@ def lacking_for_network(
     route = maybe_network_route.value
     if not route.drivers:
         raise CouldNotDetermine(f"the driver of {', '.join(name for name, _ in route.interfaces)} is not to be seen in /sys")
-    wanted = [module for module in route.drivers.values() if module]
-    wanted += [_KINDS[devtype] for _, devtype in route.interfaces if devtype in _KINDS]
-    wanted += [_KERNEL[kind]] if kind in _KERNEL else []
-    missing = [name for name in dict.fromkeys(wanted) if not image.has_module(name)]
+    missing = [name for name in modules_on_the_way(route, kind) if not image.has_module(name)]
     found += [name for name in missing if name.replace("-", "_") not in maybe_built_in_modules.value]
     if route.unknown and not found:
         raise CouldNotDetermine(f"what {route.unknown[0]} is, and what it takes, is not to be seen in /sys")
     return found
+
+
+def modules_on_the_way(route: NetworkPath, kind: str) -> tuple[str, ...]:
+    """The kernel modules that a dump over the network takes: of the cards, of what is built of them, and of the protocol."""
+    wanted = [module for module in route.drivers.values() if module]
+    wanted += [_KINDS[devtype] for _, devtype in route.interfaces if devtype in _KINDS]
+    wanted += [_KERNEL[kind]] if kind in _KERNEL else []
+    return tuple(dict.fromkeys(wanted))
 
 
 def _brought_up(image: Initramfs, texts: Maybe[tuple[str, ...]], cmdline: Maybe[CommandLine]) -> bool:

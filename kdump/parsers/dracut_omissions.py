@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .drop_ins import by_version, in_order, lines_of, name_of
 
 _ASSIGNMENT = re.compile(
-    r"""\s*(export\s+)?(?P<list>omit|force_add)_dracutmodules(?P<adds>\+?)=(?P<value>"[^"$`]*"|'[^']*'|[^\s"'$`]*)\s*(;?\s*#.*|;)?$"""
+    r"""\s*(export\s+)?(?P<list>(?:omit|force_add)_dracutmodules|omit_drivers)(?P<adds>\+?)=(?P<value>"[^"$`]*"|'[^']*'|[^\s"'$`]*)\s*(;?\s*#.*|;)?$"""
 )
 _ARGUMENT = re.compile(r"(?:^|\s)(?:--omit[= ]\s*|-o\s*)(\"[^\"]*\"|'[^']*'|\S+)")
 _BY_FORCE = re.compile(r"(?:^|\s)--force-add[= ]\s*(\"[^\"]*\"|'[^']*'|\S+)")
+_DRIVERS = re.compile(r"(?:^|\s)--omit-drivers[= ]\s*(\"[^\"]*\"|'[^']*'|\S+)")
 _OF_COMMAND_LINE = "omit_dracutmodules_l["
 
 
 @dataclass(frozen=True)
 class Omissions:
-    """``left_out`` and ``forced``: module -> the file of dracut's configuration that names it, or "dracut_args"."""
+    """``left_out`` and ``forced``: module -> the file of dracut's configuration that names it, or "dracut_args". ``drivers``: the
+    same of kernel modules that are left out, as extended regular expressions."""
 
     left_out: Mapping[str, str]
     forced: Mapping[str, str]
+    drivers: Mapping[str, str] = field(default_factory=dict)
 
     def with_arguments(self, arguments: str) -> Omissions:
         """With those of dracut's command line (kdumpctl, _get_dracut_arg()).
@@ -37,7 +40,29 @@ class Omissions:
         >>> list(Omissions({}, {}).with_arguments("--omit-drivers sd_mod --omit 'squash lvm' -o nfs").left_out)
         ['squash', 'lvm', 'nfs']
         """
-        return Omissions({**self.left_out, **_named(_ARGUMENT, arguments)}, {**self.forced, **_named(_BY_FORCE, arguments)})
+        return Omissions(
+            {**self.left_out, **_named(_ARGUMENT, arguments)},
+            {**self.forced, **_named(_BY_FORCE, arguments)},
+            {**self.drivers, **_named(_DRIVERS, arguments)},
+        )
+
+    def driver_left_out(self, name: str) -> bool | None:
+        """Whether a kernel module is left out; None where that depends on which dracut it is: older ones match a part of a name,
+        too, and take only the first dash of all for an underscore (dracut.sh of 049, 059 and dracut-ng@02e7ae1).
+
+        >>> known = Omissions({}, {}, {"mlx5.*": "dracut_args", "virtio-net": "dracut_args"})
+        >>> known.driver_left_out("mlx5_core"), known.driver_left_out("virtio_net"), known.driver_left_out("e1000")
+        (True, None, False)
+
+        Raises :class:`ValueError` where a name is no regular expression that is understood here.
+        """
+        name = name.replace("-", "_")
+        try:
+            if any(re.fullmatch(pattern, name) for pattern in self.drivers):
+                return True
+            return None if any(re.search(pattern.replace("-", "_"), name) for pattern in self.drivers) else False
+        except re.error as error:
+            raise ValueError(f"which drivers {', '.join(self.drivers)} leaves out is not understood") from error
 
     def effective(self) -> Mapping[str, str]:
         """What is left out and not forced in by its own name; a forced module may yet bring others with it."""
@@ -61,7 +86,7 @@ def dracut_omissions(text: str) -> Omissions:
         raise ValueError("what dracut makes of its configuration is not to be seen")
     dracut = [line for line in programs if line.partition(":")[0].endswith("/dracut")]
     unheeded = any(_OF_COMMAND_LINE in line and "omit_dracutmodules+=" not in line for line in dracut)
-    found: dict[str, dict[str, str]] = {"omit": {}, "force_add": {}}
+    found: dict[str, dict[str, str]] = {"omit_dracutmodules": {}, "force_add_dracutmodules": {}, "omit_drivers": {}}
     for file, line in lines_of(text, _read(files, programs, dracut)):
         if unheeded and "omit_dracutmodules" in line:
             continue
@@ -71,7 +96,7 @@ def dracut_omissions(text: str) -> Omissions:
         if not match["adds"]:
             found[match["list"]] = {}
         found[match["list"]].update(dict.fromkeys(match["value"].strip("\"'").split(), file))
-    return Omissions(found["omit"], found["force_add"])
+    return Omissions(*found.values())
 
 
 def _read(files: list[str], programs: list[str], dracut: list[str]) -> list[str]:

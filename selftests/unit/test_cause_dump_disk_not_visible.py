@@ -419,3 +419,43 @@ def sent_to(target):
 def test_what_dracut_leaves_out_of_the_next_image(readings, verdict):
     found, said = ask(host(*HEALTHY, *KDUMPCTL, missing("dracut_args"), *readings), FILE, LEFT_OUT)
     assert found is verdict, said
+
+
+NO_DRIVERS = "next_kdump_initramfs_is_not_denied_the_drivers_of_the_dump_target"
+
+
+def without(words):
+    return omitting("plymouth", more=f'omit_drivers+=" {words} "')
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict"),
+    [
+        ([omitting("lvm")], ABSENT),
+        ([without("virtio_blk")], PRESENT),
+        ([without("virtio_.*")], PRESENT),
+        ([without("mlx5_core e1000e")], ABSENT),
+        ([without("virtio_pci")], ABSENT),  # built in
+        ([storage(mount="254:0 /dev/vda ext3 rw /"), without("ext3")], ABSENT),  # ext4 serves it
+        # another dracut takes a part of a name, or a dash, in another way
+        ([without("blk")], UNKNOWN),
+        ([without("virtio-blk")], UNKNOWN),
+        ([without("[")], UNKNOWN),
+        ([omitting("plymouth"), says("dracut_args", 'dracut_args --omit-drivers "nvme virtio_blk"')], PRESENT),
+        ([omitting("plymouth"), says("dracut_args", 'dracut_args --omit-drivers "nvme"')], ABSENT),
+        ([without("virtio_blk"), denied("dump_storage")], UNKNOWN),
+        ([without("nvme"), storage(below=DISK + "\nbus iscsi")], UNKNOWN),
+        ([without("virtio_blk"), denied("built_in_modules")], UNKNOWN),
+        ([without("virtio_blk"), *SUSE], PRESENT),
+        ([denied("dracut_omissions")], UNKNOWN),
+        ([denied("dracut_omissions"), says("kdump_userspace", "/usr/sbin/kdump-config")], NA),
+        ([sent_to("nfs nas:/srv"), says("network_path", WAY), without("virtio_net")], PRESENT),
+        ([sent_to("nfs nas:/srv"), says("network_path", WAY), without("bonding")], PRESENT),
+        ([sent_to("ssh kdump@nas"), says("network_path", WAY), without("nfs nvme")], ABSENT),
+        ([sent_to("ssh kdump@nas"), says("network_path", WAY.replace("bond0 bond", "team0 -")), without("nfs")], UNKNOWN),
+        ([sent_to("ssh kdump@nas"), denied("network_path"), without("nfs")], UNKNOWN),
+    ],
+)
+def test_drivers_that_dracut_leaves_out_of_the_next_image(readings, verdict):
+    found, said = ask(host(*HEALTHY, *KDUMPCTL, missing("dracut_args"), *readings), FILE, NO_DRIVERS)
+    assert found is verdict, said
