@@ -43,31 +43,40 @@ def kaslr(
     maybe_kernel_config: Maybe[Mapping[str, str]],
     maybe_vmcoreinfo: Maybe[Mapping[str, str]],
 ) -> bool:
-    """Whether the running kernel was moved by KASLR. Where it was not, or nobody looks, the question does not arise."""
+    """Whether the running kernel was moved by KASLR. Where none was built in, or nobody looks, the question does not arise.
+
+    False where one was built in and the kernel lies where it was linked: an offset of zero is as likely as any other (Linux 6.12,
+    arch/x86/boot/compressed/kaslr.c, find_random_virt_addr()), or something kept KASLR from its work.
+    """
     if kernel_machine != "x86_64":
         raise NotApplicable(f"only the kexec of x86_64 looks for the kernel in /proc/kcore; this is {kernel_machine}")
     if cmdline.has("nokaslr"):
         raise NotApplicable("KASLR is switched off on the kernel command line (nokaslr)")
     offset = maybe_vmcoreinfo.otherwise({}).get("KERNELOFFSET")
-    if offset is not None:
-        if int(offset, 16) == 0:
-            raise NotApplicable("KASLR is not in effect: the kernel lies where it was linked (KERNELOFFSET=0)")
+    if offset is not None and int(offset, 16):
         return True
     if maybe_kernel_config.value.get("CONFIG_RANDOMIZE_BASE") != "y":
         raise NotApplicable("the kernel was built without KASLR (CONFIG_RANDOMIZE_BASE)")
-    return True
+    return offset is None
 
 
 @derived
 def exposed_to_kaslr(maybe_kaslr: Maybe[bool], maybe_kexec_call: Maybe[KexecCall]) -> bool:
-    """True where KASLR moves the kernel and kexec has to find it: one of the two being otherwise settles it."""
+    """Where KASLR may move the kernel and kexec has to find it, whether it has moved it: one of the two being otherwise settles
+    it."""
     call = maybe_kexec_call.otherwise(KexecCall.LEGACY)
     if call is not KexecCall.LEGACY:
         raise NotApplicable(f"the capture kernel is loaded by {call.value}: the kernel itself knows where it lies")
     reasons = [maybe.reason for maybe in (maybe_kaslr, maybe_kexec_call) if maybe.reason is not None]
     for reason in sorted(reasons, key=lambda reason: not isinstance(reason, NotApplicable)):
         raise reason
-    return True
+    return maybe_kaslr.value
+
+
+_UNMOVED = (
+    "the kernel's symbols are hidden, and it lies where it was linked: by chance, and then it will not after the next boot, or "
+    "because KASLR does not work on this machine"
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,9 @@ def layout_search(
     maybe_kcore_segments: Maybe[tuple[Segment, ...]],
 ) -> LayoutSearch:
     """Run kexec's own search on the running kernel, with its symbols and without."""
-    _ = maybe_exposed_to_kaslr.value
+    moved = maybe_exposed_to_kaslr.value
+    if not moved and maybe_kptr_restrict.value >= HIDDEN_FROM_ROOT:
+        raise CouldNotDetermine(_UNMOVED)
     found = maybe_kcore_segments.otherwise(())
     if not found:
         return LayoutSearch(maybe_kptr_restrict.value, None, None)
@@ -115,11 +126,13 @@ def kptr_restrict_at_boot(
     maybe_cmdline: Maybe[CommandLine],
 ) -> Setting | None:
     """The setting that the next boot will apply; ``None`` where nothing sets it and the kernel's own 0 stays."""
-    _ = maybe_exposed_to_kaslr.value
+    moved = maybe_exposed_to_kaslr.value
     setting = maybe_sysctl_at_boot.value.get("kernel.kptr_restrict")
     if setting is None:
         given = maybe_cmdline.value.values("sysctl.kernel.kptr_restrict")
         setting = Setting(given[-1], "/proc/cmdline") if given else None
     if setting is not None and not setting.value.isdecimal():
         raise CouldNotDetermine(f"{setting.file} sets kernel.kptr_restrict to {setting.value!r}, which is no number")
+    if not moved and setting is not None and int(setting.value) >= HIDDEN_FROM_ROOT:
+        raise CouldNotDetermine(f"{setting.file}: after the next boot {_UNMOVED}")
     return setting

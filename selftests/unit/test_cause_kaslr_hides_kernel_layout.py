@@ -36,7 +36,8 @@ OLD, NEW = HELP.format(c=" (default)", a=""), HELP.format(c="", a=" (default)")
 NOTE = "0000000000000004 {0:016x} 0 0 {0:016x} 0 0"
 TEXT = "0000000700000001 00007fffaba02000 {start:016x} 0000000005000000 0000000002c30000 0000000002c30000 0000000000001000"
 MODULES = "0000000700000001 00007fffc0002000 ffffffffc0000000 ffffffffffffffff 3f000000 3f000000 1000"
-UNLUCKY, LUCKY = 0xFFFFFFFFABA00000, 0xFFFFFFFF95A00000
+UNLUCKY, LUCKY, UNMOVED = 0xFFFFFFFFABA00000, 0xFFFFFFFF95A00000, 0xFFFFFFFF81000000
+WITHOUT = says("kernel_configurations", "/boot/config-6.1.0-56-amd64:CONFIG_KEXEC_FILE=y")
 
 
 def boot(start=UNLUCKY, kptr=0):
@@ -77,7 +78,11 @@ def sysctl(folder_and_value):
         (boot(LUCKY, kptr=2), RED, "by luck"),
         ([*boot(kptr=2), NOBODY], RED, "without root"),
         ([*boot(kptr=2), says("cmdline", "root=/dev/vda nokaslr")], NOT_APPLICABLE, "nokaslr"),
-        ([*boot(kptr=2), says("vmcoreinfo", "OSRELEASE=6.1\nKERNELOFFSET=0")], NOT_APPLICABLE, "KERNELOFFSET"),
+        # where it was linked: by chance, or because there is no KASLR
+        (boot(UNMOVED, kptr=2), UNKNOWN, "by chance"),
+        (boot(UNMOVED), GREEN, ""),
+        ([*boot(UNMOVED, kptr=2), WITHOUT], NOT_APPLICABLE, "without KASLR"),
+        ([*boot(UNMOVED, kptr=2), denied("kernel_configurations")], UNKNOWN, "denied"),
         ([*boot(kptr=2), says("kernel_machine", "aarch64")], NOT_APPLICABLE, "x86_64"),
         ([*boot(kptr=2), says("kexec_default", NEW)], NOT_APPLICABLE, "kexec_file_load"),
         ([*boot(kptr=2), says("kdump_tools_defaults", 'KDUMP_KEXEC_ARGS="-s"')], NOT_APPLICABLE, "kexec_file_load"),
@@ -101,6 +106,8 @@ def test_now(readings, verdict, words):
     [
         (boot(), GREEN),
         ([*boot(), sysctl([("/etc/sysctl.d/60-hard.conf", 2)])], RED),
+        ([*boot(UNMOVED), sysctl([("/etc/sysctl.d/60-hard.conf", 2)])], UNKNOWN),
+        ([*boot(UNMOVED), sysctl([("/etc/sysctl.d/60-hard.conf", 1)])], GREEN),
         # the last file name wins, whatever its folder; a file of one name in /etc replaces the one in /usr/lib
         ([*boot(), sysctl([("/etc/sysctl.d/10-a.conf", 2), ("/usr/lib/sysctl.d/50-b.conf", 1)])], GREEN),
         ([*boot(), sysctl([("/etc/sysctl.d/50-b.conf", 1), ("/usr/lib/sysctl.d/50-b.conf", 2)])], GREEN),
