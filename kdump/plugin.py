@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -221,22 +221,24 @@ class Audit:
         files = self._of_the_suite()
         self._in_part |= {target for item in items if item.path in files and (target := target_of(item))}
 
-    def _selected_in_part(self, items: Sequence[pytest.Item]) -> None:
+    def _selected_in_part(self, tests: Mapping[Target, Sequence[pytest.Item]]) -> None:
         """Whatever left tests out: -k, -m, --deselect, --lf, or files that were not named."""
         files = self._of_the_suite()
-        met: dict[Target, set[Path]] = {}
-        for item in items:
-            if target := target_of(item):
-                met.setdefault(target, set()).add(item.path)
+        met = {target: {item.path for item in items} for target, items in tests.items()}
         self._in_part |= {target for target, paths in met.items() if not files <= paths}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self._config.option.collectonly or not session.items:
             return
-        self._selected_in_part(session.items)
+        tests: dict[Target, list[pytest.Item]] = {}
+        for item in session.items:
+            if target := target_of(item):
+                tests.setdefault(target, []).append(item)
+        self._selected_in_part(tests)
         option = self._config.option
         dumps = about_dumps.AboutDumps(self._config)
-        wanted = dict.fromkeys(name for item in session.items for name in getattr(item, "fixturenames", ()))
+        closures = {id(names): names for item in session.items if (names := getattr(item, "fixturenames", None))}
+        wanted = dict.fromkeys(name for names in closures.values() for name in names)  # a test's are one list for all hosts
         facts = self._kernels.facts_of_hosts([*wanted, *dumps.asked_besides(wanted)])
         self._gatherer = Gatherer(
             script(facts, vmlinux=dumps.vmlinux.paths, most=option.probe_timeout - _TO_SAY_SO),
@@ -246,14 +248,13 @@ class Audit:
             record=Path(option.record) if option.record else None,
             complete=dumps.complete,
         )
-        asked = dict.fromkeys(target for item in session.items if (target := target_of(item)))
         self._progress = self._new_progress()
-        self._run.hosts = {target.name: HostState(target.name, groups=target.groups) for target in asked}
-        self._left = Counter(target for item in session.items if (target := target_of(item)))
-        self._judged_of = Counter(host for target in asked if (host := self.host_of(target)))
+        self._run.hosts = {target.name: HostState(target.name, groups=target.groups) for target in tests}
+        self._left = Counter({target: len(items) for target, items in tests.items()})
+        self._judged_of = Counter(host for target in tests if (host := self.host_of(target)))
         self._expected = Counter({target.name: number for target, number in self._left.items()})
         if not hasattr(self._config, "workerinput"):  # a worker of pytest-xdist asks only the hosts that it is given
-            self._gatherer.start(self._kernels.hosts(asked))
+            self._gatherer.start(self._kernels.hosts(tests))
 
     def _new_progress(self) -> Progress | None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")

@@ -41,7 +41,6 @@ def key_ring(config: HostConfig) -> tuple[KeyRing, "Agent | None"]:
         return KeyRing((), ("PubkeyAuthentication is no",)), None
     agent, complaints = _agent(config.identity_agent)
     held: list[AgentKey] = list(agent.get_keys()) if agent else []
-    default = {os.path.expanduser(name) for name in DEFAULT_KEYS}
     offers: list[tuple[str, paramiko.PKey]] = []
     seen: set[bytes] = set()
 
@@ -59,7 +58,7 @@ def key_ring(config: HostConfig) -> tuple[KeyRing, "Agent | None"]:
         loaded = load(name)
         if isinstance(loaded, paramiko.PKey):
             offer(name, loaded)
-        elif name not in default or os.path.exists(name):
+        elif name not in map(os.path.expanduser, DEFAULT_KEYS) or os.path.exists(name):
             complaints.append(loaded)
     if not config.identities_only:
         for key in held:

@@ -207,6 +207,9 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # untyped base
         if self.active and not self.is_alive():
             threading.Thread.start(self)
 
+    def _log(self, level: int, msg: str, *args: Any) -> None:
+        """Nothing: what matters is in the sentences of our problems, and paramiko would format some thirty lines per host."""
+
     def start(self) -> None:
         """paramiko's start_client() would start the thread here."""
 

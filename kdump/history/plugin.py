@@ -121,7 +121,7 @@ class History:
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # after -k and the like
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
         yield
-        done = [item for item in items if host_name(item) in self._resumed]
+        done = [item for item in items if host_name(item) in self._resumed] if self._resumed else []
         self._tests_of_resumed = _tests(done)
         if done:
             self._config.hook.pytest_deselected(items=done)

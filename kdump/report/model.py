@@ -119,12 +119,13 @@ class Finding:
     waiver: Waiver | None = None
     duration: float = 0.0
     crash_tells: bool = False
+    #: the verdict, or that it is waived
+    state: State = field(init=False, repr=False, compare=False)
 
-    @property
-    def state(self) -> State:
-        if self.verdict is Verdict.PRESENT and self.waiver is not None:
-            return State.WAIVED
-        return _STATES[self.verdict._value_]  # asked a hundred times per host: an enum's own look-up and hash are slow
+    def __post_init__(self) -> None:
+        waived = self.verdict is Verdict.PRESENT and self.waiver is not None
+        # reports ask for it thirty times; an enum's own look-up and hash are slow
+        object.__setattr__(self, "state", State.WAIVED if waived else _STATES[self.verdict._value_])
 
     @property
     def headline(self) -> str:
