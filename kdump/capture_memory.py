@@ -33,6 +33,9 @@ _ENCRYPTION = 64 * MiB
 #: kdump-utils adds it on aarch64 with 64 KiB pages where there is an SMMU (has_aarch64_smmu())
 _SMMU = 384 * MiB
 _MAKEDUMPFILE = 10 * MiB
+_NOTHING_LOW = (
+    "all of it lies above 4 GiB, and whether a device of the dump's way needs memory below (crashkernel=72M,low) is unknown"
+)
 #: drivers that allocate by the hardware's size: 4 KiB pages, 64 KiB pages
 _DRIVERS = {
     "mlx5_core": (150 * MiB, 200 * MiB),
@@ -80,7 +83,7 @@ class CaptureMemory:
 @dataclass(frozen=True)
 class Inputs:
     """What the parts are computed from; None where the host did not tell. ``instrumented``: why the capture kernel is thought to
-    be built for debugging, "" where it is not."""
+    be built for debugging, "" where it is not. ``above_4g``: nothing is reserved below 4 GiB, where this machine has memory."""
 
     reserved: int
     ram: int
@@ -100,6 +103,7 @@ class Inputs:
     encrypted: bool = False
     min_free: int = 0
     instrumented: str = ""
+    above_4g: bool = False
 
 
 def needed(host: Inputs) -> CaptureMemory:
@@ -165,6 +169,8 @@ def _programs(host: Inputs) -> Part:
 def _bounce_buffers(host: Inputs) -> list[Part]:
     # they may lie in the small range below 4 GiB instead, if there is one
     asked = [Part("swiotlb=", 0, host.swiotlb)] if host.swiotlb else []
+    # kernel/dma/swiotlb.c wants them below 4 GiB; without them a device that reaches no further does not work
+    asked += [Part("memory below 4 GiB", 0, UNBOUNDED, _NOTHING_LOW)] if host.above_4g else []
     asked += [Part("memory encryption, unless there is none", 0, _ENCRYPTION)] if host.encrypted else []
     return asked + ([Part("SMMU", 0, _SMMU, "whether an SMMU takes memory was not looked at")] if host.page == 64 << 10 else [])
 

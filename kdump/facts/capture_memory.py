@@ -37,6 +37,8 @@ def luks_bytes(text: str) -> int:
 #: arch/x86/mm/mem_encrypt.c print_mem_encrypt_feature_info() (Linux 5.10, 6.12): kdump-utils adds 64 MiB by the same line
 _ENCRYPTED = re.compile(r"Memory Encryption Features active:.*\b(SME|SEV)\b")
 
+_4G = 1 << 32
+
 luks_memory = fact("luks_memory", "luks_memory", luks_bytes, root=True)
 
 
@@ -85,6 +87,9 @@ def capture_inputs(
         or not any(line.startswith("Linux version") for line in maybe_crashkernel_log.value)
         or any(map(_ENCRYPTED.search, maybe_crashkernel_log.value)),
         min_free=_min_free(maybe_memory_sysctl_at_boot.value) if flavour.boots_real_root else 0,
+        above_4g=reserved_range.start >= _4G
+        and not any(line.start < _4G for line in address_map.crash)
+        and address_map.reaches_below(_4G),
         instrumented=_instrumented(
             capture_release,
             capture_release == kernel_release,

@@ -56,6 +56,10 @@ class AddressMap:
         """Bytes of memory that the kernel got from the firmware."""
         return sum(line.size for line in self.ranges if line.name == _RAM and line.depth == 0)
 
+    def reaches_below(self, address: int) -> bool:
+        """Whether there is memory below that address, but for the first MiB, which is the firmware's."""
+        return any(line.name == _RAM and line.end >= 1 << 20 and line.start < address for line in self.ranges)
+
     @property
     def crash(self) -> tuple[Range, ...]:
         """The reservation: one range, or one below and one above 4 GiB."""

@@ -94,6 +94,8 @@ def test_clear_cases_are_clear() -> None:
         ({"min_free": 64 * M}, 512, "absent"),
         ({"instrumented": "KASAN"}, 1024, "unknown"),
         ({"instrumented": "KASAN"}, 64, "present"),
+        ({"above_4g": True}, 1024, "unknown"),
+        ({"above_4g": True}, 64, "present"),
         ({"page": 65536}, 512, "unknown"),  # an SMMU may take most of it
         ({"boots_real_root": False, "modules": {"mlx5_core": 2 * M}}, 256, "absent"),  # not in the image
     ],
@@ -214,6 +216,29 @@ def test_memory_that_a_booted_system_keeps_free(reading: Reading, found: Verdict
 def test_verdicts(test: str, readings: list[Reading], found: Verdict) -> None:
     verdict, words = ask(host(*KDUMPCTL.readings.values(), *readings), "crashkernel_too_small", test)
     assert verdict is found, words
+
+
+HIGH = "100000000-17fffffff : System RAM\n  160000000-16fffffff : Crash kernel"
+
+
+@pytest.mark.parametrize(
+    ("low", "total", "found"),
+    [
+        ("00100000-3ffdffff : System RAM\n  2c000000-307fffff : Crash kernel", 2600, Verdict.ABSENT),
+        ("00100000-3ffdffff : System RAM", 2680, Verdict.UNDETERMINED),
+        ("00001000-0009ffff : System RAM", 1690, Verdict.ABSENT),  # a machine with nothing there
+    ],
+)
+def test_a_reservation_above_4_gib_needs_a_part_below(low: str, total: int, found: Verdict) -> None:
+    map_ = KDUMPCTL.readings[says("address_map").command]
+    kernel = "\n".join(line for line in map_.text.splitlines() if "Kernel" in line)
+    info = KDUMPCTL.readings[says("meminfo").command]
+    lines = re.sub(r"(?m)^MemTotal:.*", f"MemTotal: {total << 10} kB", info.text)
+    readings = [replace(map_, text=f"{low}\n{kernel}\n{HIGH}"), replace(info, text=lines), says("crash_size", str(256 * M))]
+    machine = host(*KDUMPCTL.readings.values(), *readings)
+    verdict, words = ask(machine, "crashkernel_too_small", ENOUGH)
+    assert verdict is found, words
+    assert found is Verdict.ABSENT or "below" in words
 
 
 def mem_total(kept: int) -> list[Reading]:
