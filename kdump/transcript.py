@@ -84,6 +84,9 @@ def mask(text: str) -> str:
     return text
 
 
+_STATUS = re.compile(r"\[(\d{1,3})\]")
+
+
 @dataclass(frozen=True)
 class Reading:
     """One command's output on one host."""
@@ -172,7 +175,7 @@ class Transcript:
                 command, out, err = line[2:], [], []
             elif line.startswith("! "):
                 err.append(line[2:])
-            elif (status := re.fullmatch(r"\[(\d{1,3})\]", line)) and command is not None:
+            elif line[:1] == "[" and command is not None and (status := _STATUS.fullmatch(line)):
                 text = "\n".join(out).rstrip("\n")
                 found = _shared(command, text, "\n".join(err).strip("\n"), int(status[1]))
                 readings[found.command] = found

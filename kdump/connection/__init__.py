@@ -7,6 +7,7 @@
 import base64
 import gzip
 import shlex
+import sys
 import threading
 from typing import Any
 
@@ -112,6 +113,6 @@ def _as_argument(backend: BaseBackend, script: bytes) -> str:
 
 def close_all() -> None:
     """Hang up on what hosts share (jump hosts), at the end of a run. Each host's backend closes its own connection."""
-    from kdump.connection.link import close_bastions  # not before a host is asked: paramiko takes a while to load
-
-    close_bastions()
+    link = sys.modules.get("kdump.connection.link")  # which loads paramiko, and is not loaded before a host is asked
+    if link is not None:
+        link.close_bastions()

@@ -83,8 +83,13 @@ def _fit(lines: Sequence[str], size: float) -> list[str]:
 
 def _clip(line: str, columns: int) -> str:
     # cut before cleaning: a line of a megabyte must not cost a megabyte of work
-    line = mask(sanitise(line[: columns * 2]))
+    line = _clean(line[: columns * 2])
     return line if len(line) <= columns else f"{line[:columns]}…"
+
+
+@lru_cache(8192)  # most lines are said by many hosts, and shown for several tests
+def _clean(line: str) -> str:
+    return mask(sanitise(line))
 
 
 def render(excerpt: Excerpt) -> str:
