@@ -42,6 +42,8 @@ def _hazards(words: CommandLine, reserved: int) -> Iterator[str]:
                     yield f"{word} takes {human(min(count * page, reserved))} of {human(reserved)}"
             case "hugetlb_cma" | "cma" | "log_buf_len" | "crashkernel" if size * TOO_MUCH > reserved:
                 yield f"{word} takes {human(size)} of {human(reserved)}"
+            case "mem" if 0 < size < reserved:  # x86: what lies above that address is not used; arm64: no more than that is
+                yield f"{word} leaves at most {human(size)} of {human(reserved)}"
             case "slub_debug" | "slab_debug" | "page_owner" | "debug_pagealloc" as name:
                 if value not in ("off", "0", "-"):
                     yield f"{word}: {_SLOW_AND_LARGE[name]}"

@@ -131,6 +131,8 @@ def test_a_tmpfs_root_holds_half_of_the_memory() -> None:
         ("hugetlb_cma=0 cma=0", 0),
         ("cma=128M", 1),
         ("slub_debug=FZP page_owner=on", 2),
+        ("mem=128M", 1),
+        ("mem=4G mem=nopentium", 0),
         ("log_buf_len=1M", 0),
     ],
 )
