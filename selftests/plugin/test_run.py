@@ -128,6 +128,8 @@ def pytest_runtest_logreport(report):
         ("", "names no host"),
         ("a,,b", "empty name"),
         ("a,a", "named twice"),
+        # by another account of it, say: all tests of one name go to one worker, which boots a machine of the lab once
+        ("ssh://a,ssh://a?sudo=true", "is selected twice"),
         ("root:secret@a", "holds a password"),
         ("ssh://root:secret@a", "holds a password"),
         ("recording://missing", "names a recording that is not there"),
