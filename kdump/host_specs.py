@@ -24,6 +24,10 @@ _OF_SSH = {"sudo", "sudo_user", "timeout", "controlpersist", "ssh_config", "ssh_
 _OF_ANSIBLE = {"sudo", "sudo_user", "ssh_config", "ssh_identity_file", "ansible_inventory", "force_ansible"}
 
 
+# It ends up in test ids, which pytest-html prints as markup: only what a name, an address, a user, a port or a path needs.
+_NAME = re.compile(r"[A-Za-z0-9._:%\[\]@+~/-]{1,255}")
+
+
 class BadHosts(ValueError):
     """The hosts cannot be used as given; ``str()`` is one sentence."""
 
@@ -130,6 +134,11 @@ def check(spec: Spec, connection: str | None = None) -> None:
     why = bad_address(host)
     if why:
         raise spec.bad(why)
+
+
+def bad_name(name: str) -> str:
+    """Why the name of a target cannot be one; empty where it can."""
+    return "" if _NAME.fullmatch(name) else "is not a host name: letters, digits and . _ : % [ ] @ + - are"
 
 
 def split_query(text: str) -> tuple[str, str, str]:

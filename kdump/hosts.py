@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import urllib.parse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,17 +15,13 @@ from testinfra.host import Host
 from testinfra.utils.ansible_runner import itergroup
 
 from . import inventory
-from .host_specs import BadHosts, Spec, check, specs, split_query
+from .host_specs import BadHosts, Spec, bad_name, check, specs, split_query
 from .transcript import sanitise
 
 __all__ = ["DEFAULT_HOSTS", "BadHosts", "RecordingBackend", "Spec", "Target", "host_name", "specs", "target_of", "targets"]
 
 RECORDING = "recording"
 DEFAULT_HOSTS = "lab://debian12"
-
-# A host name ends up in test ids, which pytest-html prints as markup: only what a name, an address, a user, a
-# port or a path needs.
-_NAME = re.compile(r"[A-Za-z0-9._:%\[\]@+~/-]{1,255}")
 
 
 class RecordingBackend(BaseBackend):  # type: ignore[misc]  # untyped base
@@ -95,6 +90,12 @@ def targets(
                 raise BadHosts(f"{spec.origin}: the host {name!r} is selected twice, by {both}")
             origins[same] = spec
             found[name] = Target(name, backend, Host(backend), _groups(backend, memberships))
+    known = selections.known()
+    for spec in given:
+        if not spec.scheme and not _is_ansible(spec, options) and spec.text in known:
+            raise spec.bad(
+                "is a name of the inventory: write ansible:// before it, or a colon between patterns (ansible://web:db)"
+            )
     return list(found.values())
 
 
@@ -170,8 +171,8 @@ def _display_name(spec: Spec, backend: BaseBackend) -> str:
         name = urllib.parse.unquote(rest).partition("?")[0]
     else:
         name = spec.text.partition("?")[0] if scheme != "local" else "localhost"
-    if not _NAME.fullmatch(name):
-        raise BadHosts(f"{spec.origin}: {name!r} is not a host name: letters, digits and . _ : % [ ] @ + - are")
+    if why := bad_name(name):
+        raise BadHosts(f"{spec.origin}: {name!r} {why}")
     return name
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from testinfra.utils.ansible_runner import AnsibleRunner, itergroup
 
 from .connection.errors import printable
-from .host_specs import BadHosts, bad_address
+from .host_specs import BadHosts, bad_address, bad_name
 
 DEADLINE = 120.0  # s, of a dynamic inventory
 REDRAW = 0.5  # s
@@ -91,6 +91,10 @@ class Selections:
         # where testinfra's connections look their host up
         AnsibleRunner.get_runner(inventory).inventory = self._read[inventory]
         return self._selected[wanted]
+
+    def known(self) -> set[str]:
+        """The hosts and groups of the inventories that were asked."""
+        return {name for read in self._read.values() for name in (*read, *itergroup(read, "all"))}
 
     def __str__(self) -> str:
         return json.dumps([list(self._read.items()), [[*wanted, names] for wanted, names in self._selected.items()]])
@@ -246,11 +250,14 @@ def _check(inventory: str | None, read: Mapping[str, Any], names: Iterable[str])
     """Refuse addresses and ports that cannot be. Templates are left to the connection, which says what it cannot do."""
     variables = read.get("_meta", {}).get("hostvars", {})
     for name in names:
+        if unfit := bad_name(name):
+            place = _place(inventory, name, rf"(^|\s)[\"']?{re.escape(name)}[\"']?(\s|:|$)")
+            raise BadHosts(f"{place}: {printable(name, 60)!r} {unfit}")
         for key, why in (("ansible_port", _bad_port), ("ansible_ssh_port", _bad_port), ("ansible_host", _bad_host)):
             value = variables.get(name, {}).get(key)
             problem = why(value) if value is not None and "{{" not in str(value) else ""
             if problem:
-                raise BadHosts(f"{_place(inventory, name, key, value)}: host {name!r}: {key} {problem}")
+                raise BadHosts(f"{_place(inventory, name, _assigned(key, value))}: host {name!r}: {key} {problem}")
 
 
 def _bad_port(value: object) -> str:
@@ -264,10 +271,14 @@ def _bad_host(value: object) -> str:
     return f"{printable(str(value), 60)!r} {why}" if why else ""
 
 
-def _place(inventory: str | None, name: str, key: str, value: object) -> str:
-    """The file, and the line where a variable is given, if it is found there: it may come from group_vars, or a program."""
+def _assigned(key: str, value: object) -> str:
+    return rf"\b{re.escape(key)}\s*[=:]\s*[\"']?{re.escape(str(value))}(?![\w.:])"
+
+
+def _place(inventory: str | None, name: str, pattern: str) -> str:
+    """The file, and the line where something of a host stands, if it is found there: group_vars or a program may say it."""
     path = Path(inventory) if inventory else None
-    wanted = re.compile(rf"\b{re.escape(key)}\s*[=:]\s*[\"']?{re.escape(str(value))}(?![\w.:])")
+    wanted = re.compile(pattern)
     lines = [(number, line) for number, line in enumerate((_text(path) or "").splitlines(), 1) if wanted.search(line)]
     line = next((number for number, line in lines if name in line.split()), lines[0][0] if lines else 0)
     return f"{inventory or 'the Ansible inventory'}{f':{line}' if line else ''}"

@@ -96,10 +96,11 @@ def test_patterns_are_ansibles(pattern: str, limit: str | None, selected: list[s
         ("db1:&web", None, "ansible://db1:&web: no host matches (3 hosts are known)"),
     ],
 )
-def test_a_pattern_that_selects_nothing_is_refused(pattern: str, limit: str | None, words: str) -> None:
+def test_a_pattern_that_selects_nothing_is_refused(pattern: str, measured, limit: str | None, words: str) -> None:
     with pytest.raises(BadHosts) as caught:
         names(write("fleet.ini", INI), pattern, limit)
     assert words in str(caught.value)
+    measured(str(caught.value), "")
 
 
 @pytest.mark.hostility(22)
@@ -113,6 +114,8 @@ def test_a_pattern_that_selects_nothing_is_refused(pattern: str, limit: str | No
         ("cycle.ini", b"[a:children]\nb\n[b:children]\na\n[a]\nx\n", "cycle.ini:4: Adding group 'a' as child to 'b'"),
         ("twice.ini", b"[web]\nweb1\nweb1 ansible_port=1\n", "twice.ini:3: the host 'web1' stands here and in line 2"),
         ("port.ini", b"[web]\nweb1 ansible_port=ssh\n", "port.ini:2: host 'web1': ansible_port 'ssh' is not a number"),
+        ("name.ini", b"[web]\nweb1\nw<b>x ansible_port=1\n", "name.ini:3: 'w<b>x' is not a host name"),
+        ("name.yml", b"all:\n  hosts:\n    'a;b':\n", "name.yml:3: 'a;b' is not a host name"),
         ("bad.yml", b"all:\n  hosts:\n    a:\n  - b\n", "bad.yml:4: While parsing a block mapping"),
         ("port.yml", b"all:\n  hosts:\n    a:\n      ansible_port: 70000\n", "port.yml:4: host 'a': ansible_port '70000'"),
         ("exit.sh", b"#!/bin/sh\necho no token >&2\nexit 1\n", "non-zero exit code 1. (no token)"),
@@ -136,6 +139,14 @@ def test_an_inventory_that_nothing_uses_is_refused() -> None:
     for options in ({"ansible_inventory": "fleet.ini"}, {"limit": "web"}):
         with pytest.raises(BadHosts, match="write --hosts=ansible://"):
             targets([Spec("web")], **options)
+
+
+def test_a_pattern_that_commas_took_apart_is_refused() -> None:
+    """Ansible takes web,db1 for a pattern; here a machine called like the second part would be judged."""
+    given = [Spec("ansible://web"), Spec("db1")]
+    with pytest.raises(BadHosts, match="'db1' is a name of the inventory: write ansible:// before it, or a colon"):
+        targets(given, ansible_inventory=write("fleet.ini", INI))
+    assert [target.name for target in targets([given[0], Spec("other")], ansible_inventory="fleet.ini")][-1] == "other"
 
 
 def test_host_variables_are_honoured(bench_client: Client, sshd: bench.Sshd, ask: Ask) -> None:
