@@ -76,8 +76,8 @@ def table(seen: Watching, rows: set[int]) -> list[str]:
             if "failed" not in outcomes
             else "**no**"
         )
-        sees = list(dict.fromkeys(FOLDER.sub("", words) for words, _ in seen.measured[number]))
-        figures = list(dict.fromkeys(figure for _, figure in seen.measured[number]))
+        sees = list(dict.fromkeys(" ".join(FOLDER.sub("", words).split()) for words, _ in seen.measured[number] if words))
+        figures = list(dict.fromkeys(figure for _, figure in seen.measured[number] if figure))
         figures = [*figures[:MOST], f"{passed} of {len(outcomes)} tests"]
         cells = (row.fault, row.figure, "<br>".join(sees[:MOST]) or "–", "; ".join(figures), holds)
         lines.append(f"| {number} | {' | '.join(cell.replace('|', '¦') for cell in cells)} |")

@@ -44,7 +44,7 @@ def _history_of(name: str) -> str:
 
 @pytest.fixture
 def measured(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
-    """Tell the table of faults and hostility what a user sees, and what was measured."""
+    """Tell the table of faults and hostility what a user sees, and what was measured; either may be empty."""
 
     def tell(sees: str, figure: str) -> None:
         record_property("measured", (sees, figure))

@@ -70,7 +70,7 @@ def refusals(sshd: bench.Sshd) -> list[tuple[str, str, Kind]]:
 @pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("scheme", ["paramiko", "ssh"])
 @pytest.mark.parametrize("accept_new", [False, True])
-def test_refused(bench_client: Client, sshd: bench.Sshd, ask: Ask, number: int, scheme: str, accept_new: bool) -> None:
+def test_refused(bench_client: Client, sshd: bench.Sshd, ask: Ask, measured, number: int, scheme: str, accept_new: bool) -> None:
     name, known_hosts, kind = refusals(sshd)[number]
     bench_client.configure(known_hosts, "StrictHostKeyChecking no", connect_timeout=10.0, accept_new=accept_new)
     answer = ask(bench_client.backend(f"{scheme}://root@127.0.0.1:{sshd.port}"))
@@ -81,6 +81,8 @@ def test_refused(bench_client: Client, sshd: bench.Sshd, ask: Ask, number: int, 
     assert answer.kind is kind, str(answer)
     shown = fingerprint(base64.b64decode(sshd.known_hosts("ssh-ed25519").split()[2]))
     assert shown in str(answer)
+    if scheme == "paramiko":
+        measured(str(answer), "")
     assert bench_client.known_hosts.read_text() == known_hosts
 
 

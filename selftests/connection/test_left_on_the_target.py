@@ -70,7 +70,7 @@ def test_a_controller_that_dies_leaves_no_process_on_the_target(own_sshd: bench.
     seconds = wait_for(lambda: not left(own_sshd), PROBE_DEADLINE)
     assert left(own_sshd) == []
     assert seconds <= 25 + slack(10)
-    measured("–", f"no process left on the target {seconds:.0f} s after the controller's death, with a reading that hangs")
+    measured("", f"no process left on the target {seconds:.0f} s after the controller's death, with a reading that hangs")
 
 
 @pytest.mark.hostility(21)
@@ -96,4 +96,4 @@ def test_no_process_list_shows_a_password(own_sshd: bench.Sshd, tmp_path: Path, 
     assert shown == []
     assert bench.SUDO_PASSWORD not in done.stdout + done.stderr
     started = there.count("execve("), ours.count("execve(")
-    measured("–", f"--connection={connection}: {started[0]} programs started on the target and {started[1]} here")
+    measured("", f"--connection={connection}: {started[0]} programs started on the target and {started[1]} here")

@@ -76,7 +76,7 @@ def usual() -> Usual:
 def test_nothing_need_be_written(usual: Usual, measured) -> None:
     """The root read-only, /tmp full and noexec, /var/tmp read-only."""
     same = usual.is_told_by(probed([*PRIVATE, f"{NOTHING_CAN_BE_WRITTEN} exec sh -s"]))
-    measured("–", f"{same} as before with a root that is read-only and a /tmp that is full")
+    measured("the usual verdicts", f"{same} as before with a root that is read-only and a /tmp that is full")
 
 
 @needs_root
@@ -87,7 +87,39 @@ def test_a_user_who_is_kept_in_the_dark_claims_nothing_more(usual: Usual, measur
     claims = {test: verdict for test, verdict in dark.items() if verdict in (Verdict.ABSENT, Verdict.PRESENT)}
     assert claims.items() <= lit.items()
     assert claims.items() <= usual.verdicts.items()
-    measured("–", f"{len(claims)} claims of an ordinary user under hidepid, all of them root's")
+    measured("", f"{len(claims)} claims of an ordinary user under hidepid, all of them root's")
+
+
+TRACED = ["strace", "-f", "-qqq", "-e", "signal=none", "-e", "trace=%file", "-o"]
+_OPENED = re.compile(r"""(?!.*execve)\b\w+\((?:AT_FDCWD, )?"(/(?:proc|sys|etc|boot|var|usr|lib|run)/[^"]+)".* = (?!-1)""")
+_OF_PROGRAMS = re.compile(
+    r"/proc/(self|filesystems)|\.so\b|\.so\.|/(locale|gconv|zoneinfo|bin|sbin)/|/etc/(ld|nsswitch|passwd|localtime)"
+)
+
+
+@needs_root
+@pytest.mark.hostility(27)
+def test_what_a_policy_denies_to_root_is_not_taken_for_missing(tmp_path: Path, measured) -> None:
+    """As SELinux does: whatever is done with a file's name fails with EACCES, a look whether it is there included. The kernel
+    answers so to every process of the probe, which strace has it do."""
+    if subprocess.run(["strace", "-V"], capture_output=True, check=False).returncode:
+        pytest.skip("needs strace")
+    log = tmp_path / "log"
+    before = verdicts(probed([*TRACED, str(log), "sh", "-s"]))
+    paths = {found[1] for line in log.read_text(errors="replace").splitlines() if (found := _OPENED.search(line))}
+    denied: dict[str, list[str]] = {}
+    for path in sorted(path for path in paths if not _OF_PROGRAMS.search(path)):
+        denied.setdefault(path.split("/")[1] if path.startswith(("/proc/", "/sys/")) else "others", []).append(path)
+    changed = 0
+    for some in denied.values():
+        asked = [word for path in some for word in ("-P", path)]
+        after = verdicts(probed([*TRACED, "/dev/null", "-e", "inject=%file:error=EACCES", *asked, "sh", "-s"]))
+        differ = {test: verdict for test, verdict in after.items() if verdict is not before[test]}
+        assert set(differ.values()) <= {Verdict.UNDETERMINED}, differ
+        changed += len(differ)
+    assert changed > 3, denied  # or nothing was denied
+    number = sum(map(len, denied.values()))
+    measured("", f"{number} files denied to root: {changed} verdicts could not be determined then, no other changed")
 
 
 @pytest.mark.hostility(28)
@@ -97,4 +129,4 @@ def test_a_clock_that_is_years_off(usual: Usual, measured, years: str) -> None:
         pytest.skip("needs faketime")
     transcript = probed(["faketime", "-f", years, "sh", "-s"])
     assert abs(int(transcript.remarks["taken"][:4]) - int(usual.taken[:4])) in (9, 10, 11)
-    measured("–", f"{usual.is_told_by(transcript)} as before with a clock {years[:-1]} years off")
+    measured("", f"{usual.is_told_by(transcript)} as before with a clock {years[:-1]} years off")

@@ -124,7 +124,7 @@ def test_the_probe_writes_nothing(tmp_path: Path, measured) -> None:
     harmless = re.compile(r'"/dev/(null|tty)"| = -1 |resumed| \+\+\+ ')
     writes = [line for line in lines if not reading.search(line) and not harmless.search(line)]
     assert writes == []
-    measured("–", f"{len(transcript.readings)} readings, {len(lines)} calls watched, 0 writes")
+    measured("", f"{len(transcript.readings)} readings, {len(lines)} calls watched, 0 writes")
 
 
 @pytest.mark.hostility(28)
@@ -147,7 +147,7 @@ def test_locales_and_time_zones_change_nothing(measured) -> None:
         command for command in said[0] if not moving.search(command) and outcome(said[0][command]) != outcome(said[1][command])
     ]
     assert differing == []
-    measured("–", f"{len(said[0])} readings with the same status and complaints in C and in tr_TR, ja_JP, Pacific/Apia")
+    measured("", f"{len(said[0])} readings with the same status and complaints in C and in tr_TR, ja_JP, Pacific/Apia")
 
 
 @pytest.mark.hostility(26)

@@ -124,7 +124,7 @@ def test_a_restricted_machine_is_judged_as_before_and_left_as_it_was(tmp_path, m
         dark = {key: one for key, one in judged(machine, tmp_path, "auditor").items() if one in ("absent", "present")}
         assert dark.items() <= before["auditor"].items()
         assert dark.items() <= before["root"].items()
-        measured("–", f"hidepid, dmesg_restrict and no /tmp on a real machine: {len(before['root'])} verdicts of root as before")
+        measured("", f"hidepid, dmesg_restrict and no /tmp on a real machine: {len(before['root'])} verdicts of root as before")
 
         sessions = 'grep -lz SSH_CONNECTION= /proc/[0-9]*/environ 2>/dev/null | grep -vc "/$$/\\|self"'
         idle = machine.run(sessions).stdout
@@ -139,4 +139,4 @@ def test_a_restricted_machine_is_judged_as_before_and_left_as_it_was(tmp_path, m
         while (left := machine.run(sessions).stdout) != idle and time.monotonic() < killed + 60:
             time.sleep(0.5)
         assert left == idle
-        measured("–", f"nothing left on a real machine {time.monotonic() - killed:.0f} s after the controller's death")
+        measured("", f"nothing left on a real machine {time.monotonic() - killed:.0f} s after the controller's death")

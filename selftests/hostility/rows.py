@@ -61,7 +61,8 @@ ROWS = {
     25: Row("sudo in all its moods, no root", "≤ 1 s, said in its words; never taken for an answer"),
     26: Row("busybox, csh, fish, rbash, noise of login scripts", "no crash, framing immune to noise"),
     27: Row(
-        "read-only root, full or missing /tmp, hidepid, dmesg and kptr restricted, every reading denied",
+        "read-only root, full or missing /tmp, hidepid, dmesg and kptr restricted, every reading denied, "
+        "files denied to root as by SELinux (EACCES, injected)",
         "the probe writes nothing; same verdicts as root, as a user nothing that root does not see",
     ),
     28: Row("locales, time zones, clocks ten years off", "identical verdicts; more than 300 s off is said"),

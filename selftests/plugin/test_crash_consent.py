@@ -31,25 +31,32 @@ def said(result):
     return text
 
 
+def error_in(result):
+    return next(line.removeprefix("ERROR: ") for line in said(result).splitlines() if line.startswith("ERROR: "))
+
+
 @pytest.mark.hostility(37)
-def test_without_consent_the_tests_are_not_there(run):
+def test_without_consent_the_tests_are_not_there(run, measured):
     assert run("--hosts=ssh://db1").ret == 4  # nothing was selected
     result = run("--hosts=ssh://db1", "tests/qualification")
     assert result.ret == 4
     assert "is the consent" in said(result)
+    measured(next(line for line in said(result).splitlines() if "is the consent" in line), "exit 4, nobody was asked")
 
 
 @pytest.mark.hostility(37)
 @pytest.mark.parametrize("name", ["db*", "all", "@hosts", "ssh://db1", "db1,db2", "DB1"])
-def test_only_the_exact_name_is_consent(run, name):
+def test_only_the_exact_name_is_consent(run, measured, name):
     result = run("--hosts=ssh://db1,ssh://db2", f"--crash={name}")
     assert result.ret == 4
     assert "no host of exactly this name" in said(result)
+    if name == "db*":
+        measured(error_in(result), "")
 
 
 @pytest.mark.hostility(37)
 @pytest.mark.parametrize("way", ["environment", "ini", "file"])
-def test_consent_is_typed(run, pytester, monkeypatch, way):
+def test_consent_is_typed(run, pytester, monkeypatch, measured, way):
     options = ["--hosts=ssh://db1"]
     if way == "environment":
         monkeypatch.setenv("PYTEST_ADDOPTS", "--crash=db1")
@@ -61,6 +68,7 @@ def test_consent_is_typed(run, pytester, monkeypatch, way):
     result = run(*options)
     assert result.ret == 4
     assert "type it on the command line" in said(result)
+    measured(error_in(result), "")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +134,7 @@ def test_a_fixture_that_no_collection_shows_crashes_nobody(run, pytester):
 
 
 @pytest.mark.hostility(36)
-def test_a_crash_that_nobody_followed_is_not_repeated(run, pytester):
+def test_a_crash_that_nobody_followed_is_not_repeated(run, pytester, measured):
     folder = pytester.path / "state" / "kdump-acceptance" / "crash"
     folder.mkdir(parents=True)
     record = {"host": "db1", "token": "t", "trigger": "sysrq-c", "fired": 1.0}
@@ -134,6 +142,7 @@ def test_a_crash_that_nobody_followed_is_not_repeated(run, pytester):
     result = run("--hosts=ssh://db1", "--crash=db1")
     assert result.ret == 4
     assert "--crash-resume" in said(result)
+    measured(error_in(result).replace(str(folder), "…"), "0 triggers")
 
 
 def test_a_record_that_goes_away_is_no_leave_to_crash(run, pytester):

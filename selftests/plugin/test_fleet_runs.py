@@ -103,6 +103,10 @@ def fleet(pytester):
     return run
 
 
+def error_in(text):
+    return next(line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: "))
+
+
 def page(fleet):
     return fleet.path.joinpath("reports", "kdump-fleet.html").read_text()
 
@@ -241,7 +245,7 @@ def test_nothing_to_resume(fleet):
 
 
 @pytest.mark.hostility(33)
-def test_two_runs_at_once_are_both_kept(fleet, monkeypatch):
+def test_runs_at_once_are_all_kept(fleet, monkeypatch, measured):
     monkeypatch.setenv("PROBE_TAKES", "0.1")
     command = [sys.executable, "-m", "pytest", "--hosts=@fleet", "--forks=1"]
     runs = [
@@ -251,19 +255,21 @@ def test_two_runs_at_once_are_both_kept(fleet, monkeypatch):
     assert [run.communicate(timeout=120)[0].count("would not dump") for run in runs] == [1, 1, 1]
     kept = Store(fleet.path / "reports" / "history.sqlite")
     assert [(run.complete, len(run.expected), len(kept.finished(run.id))) for run in kept.runs()] == [(True, 12, 12)] * 3
+    measured("", "3 runs of 12 hosts at once, each wholly kept")
 
 
 @pytest.mark.hostility(33)
 @pytest.mark.parametrize("spoil", ["folder", "garbage"])
-def test_a_history_that_cannot_be_used_ends_before_anything_else(fleet, spoil):
+def test_a_history_that_cannot_be_used_ends_before_anything_else(fleet, measured, spoil):
     if spoil == "folder":
-        fleet.path.joinpath("history").mkdir()
+        fleet.path.joinpath("nights.sqlite").mkdir()
     else:
-        fleet.path.joinpath("history").write_text("garbage" * 1000)
-    status, text = fleet("--history=history")
+        fleet.path.joinpath("nights.sqlite").write_text("garbage" * 1000)
+    status, text = fleet("--history=nights.sqlite")
     assert status == 4
     assert "--no-history" in text
     assert not fleet.path.joinpath("asked").exists()
+    measured(error_in(text).replace(f"{fleet.path}/", ""), "0 hosts asked")
 
 
 def test_shards_are_joined(fleet):
@@ -291,7 +297,7 @@ def test_shards_are_joined(fleet):
         (["shard1.sqlite", "cut.sqlite"], "cut off before its hosts were known: judge shard 2/2 again"),
     ],
 )
-def test_shards_that_do_not_fit_are_refused_by_name(fleet, files, words):
+def test_shards_that_do_not_fit_are_refused_by_name(fleet, measured, files, words):
     fleet("--shard=1/2", "--history=shard1.sqlite")
     fleet("--history=whole.sqlite")
     if "longer.sqlite" in files:  # a host more, which is of the part that was judged before
@@ -314,6 +320,7 @@ def test_shards_that_do_not_fit_are_refused_by_name(fleet, files, words):
     status, text = fleet("merge", *files, "--history=all.sqlite", module="kdump.fleet")
     assert status == 4
     assert words in text
+    measured(text.strip(), "exit 4")
 
 
 def test_a_failure_without_a_host_is_remembered_with_the_run(fleet, monkeypatch):
@@ -395,8 +402,11 @@ def test_a_terminal_that_nobody_hears_costs_no_verdict(fleet, lost):
     assert "h1" in page(fleet)
 
 
+LOST = "xdist's scheduler hook no longer keeps a host on one worker"
+
+
 @pytest.mark.hostility(40)
-def test_workers_share_the_hosts_and_ask_each_once(fleet):
+def test_workers_share_the_hosts_and_ask_each_once(fleet, measured):
     status, text = fleet("-n2", "-v")
     assert status == 1
     assert fleet.asked() == sorted(f"h{index}.transcript" for index in range(12))
@@ -405,7 +415,8 @@ def test_workers_share_the_hosts_and_ask_each_once(fleet):
         if line.startswith("[gw") and "::" in line:
             workers.setdefault(line.partition("[h")[2].partition("]")[0], set()).add(line.partition("]")[0])
     assert len(workers) == 12
-    assert all(len(by) == 1 for by in workers.values()), "xdist's scheduler hook no longer keeps a host on one worker"
+    assert all(len(by) == 1 for by in workers.values()), LOST
+    measured(f"a test that fails: {LOST}", f"{len(workers)} hosts by 2 workers, each asked once")
     assert Store(fleet.path / "reports" / "history.sqlite").run().complete
     plain = fleet("--history=other.sqlite")[1]
     assert text[text.index("= hosts =") :].split("\n")[1:13] == plain[plain.index("= hosts =") :].split("\n")[1:13]
@@ -469,3 +480,10 @@ def test_the_example_job_runs_night_after_night_and_resumes(fleet, monkeypatch):
     assert night().returncode == 0
     assert len(fleet.asked()) == asked + 1
     assert [run.complete for run in Store(history).runs()] == [True, True]
+    with sqlite3.connect(history) as connection:  # as if it had been killed a night ago, and by an older suite
+        connection.execute(
+            "UPDATE run SET exit_status = NULL, complete = 0, started = '2026-01-01T00:00:00+00:00', suite = '0.1'"
+        )
+    done = night()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [run.complete for run in Store(history).runs()] == [True, False, False]

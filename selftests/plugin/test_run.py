@@ -195,11 +195,12 @@ def test_a_host_that_was_judged_in_part_is_not_said_to_dump(suite, pytester, opt
 
 
 @pytest.mark.hostility(23)
-def test_nothing_selected_is_not_green(suite):
+def test_nothing_selected_is_not_green(suite, measured):
     result = suite("good", options=["-k", "nosuchtest"])
     assert result.ret == 4
     assert "nothing was judged" in result.stdout.str()
     assert suite("good", options=["-k", "nosuchtest", "--collect-only"]).ret == 4
+    measured(next(line for line in result.outlines if "nothing was judged" in line), "exit 4")
 
 
 def test_a_report_that_cannot_be_written_is_not_said_to_be_there(suite):

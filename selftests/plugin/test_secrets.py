@@ -41,7 +41,7 @@ def kept(history):
     ("hosts", "status"),
     [(f"root:{CANARY}@127.0.0.1:1", 4), ("root@127.0.0.1:1", 6), ("recording://h.transcript", 1), ("ansible://all", 6)],
 )
-def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
+def test_no_secret_in_any_output(pytester, monkeypatch, measured, hosts, status):
     monkeypatch.setenv("KDUMP_SSH_PASSWORD", CANARY)
     monkeypatch.setenv("KDUMP_SUDO_PASSWORD", CANARY)
     monkeypatch.setenv("BUILD_URL", f"https://ci:{CANARY}@ci.example.org/")
@@ -63,6 +63,7 @@ def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
         "--html=r.html",
         "--junitxml=r.xml",
         "--verdicts-json=r.json",
+        "--prometheus=r.prom",
         "--history=h.sqlite",
         "--record=recorded",
         "-l",
@@ -78,3 +79,8 @@ def test_no_secret_in_any_output(pytester, monkeypatch, hosts, status):
         assert "db1  unreachable (config: ansible_password is set)" in shown.stdout.str()
     said = shown.stdout.str() + shown.stderr.str()
     assert CANARY not in said
+    refusals = [line for line in said.splitlines() if line.startswith("ERROR: ") or "ansible_password" in line]
+    measured(
+        refusals[0].strip().removeprefix("ERROR: ") if refusals else "",
+        "0 bytes in terminal, history, recordings and every report",
+    )

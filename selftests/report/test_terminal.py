@@ -52,10 +52,12 @@ def test_quiet_is_the_host_lines(audit):
 
 @pytest.mark.hostility(20)
 @pytest.mark.parametrize("options", [[], ["-vv", "-rA", "-l", "--tb=long", "-s"]])
-def test_hostile_text_does_not_drive_the_terminal(audit, options):
+def test_hostile_text_does_not_drive_the_terminal(audit, measured, options):
     result = audit("--color=no", *options)
     for text in (result.stdout.str(), result.stderr.str()):
         assert not set(text) & set("\x1b\x07\x00\x9b\u202e\r")
+    shown = next(line for line in result.stdout.str().splitlines() if "\\x1b" in line)
+    measured(f"`{shown.strip()}`", "0 control characters in the terminal")
 
 
 def test_words_of_pytest_do_not_stand_for_verdicts(audited):

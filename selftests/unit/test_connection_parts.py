@@ -31,7 +31,7 @@ KEY = base64.b64encode(BLOB).decode()
 
 
 @pytest.mark.hostility(14)
-def test_ten_thousand_known_hosts_load_in_half_a_second(tmp_path: Path) -> None:
+def test_ten_thousand_known_hosts_load_in_half_a_second(tmp_path: Path, measured) -> None:
     lines = []
     for number in range(10_000):
         name = f"host{number}"
@@ -44,7 +44,9 @@ def test_ten_thousand_known_hosts_load_in_half_a_second(tmp_path: Path) -> None:
     path.write_text("".join(lines))
     started = time.process_time()
     hosts = KnownHosts([str(path), str(tmp_path / "missing")])
-    assert time.process_time() - started < 0.5
+    took = time.process_time() - started
+    assert took < 0.5
+    measured("", f"{took:.2f} s for 10,000 lines")
     for name in ("host0", "HOST9998", "host9999"):
         assert hosts.check([name], "ssh-ed25519", BLOB).verdict is Verdict.KNOWN
     assert hosts.check(["host10000"], "ssh-ed25519", BLOB).verdict is Verdict.UNKNOWN

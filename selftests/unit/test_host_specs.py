@@ -78,9 +78,10 @@ def test_an_endless_file_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.hostility(21)
 @pytest.mark.parametrize("line", ["ssh://db1?password=canary", "db1 ansible_ssh_pass=canary", 'db1 ansible_password="canary x"'])
-def test_a_refused_line_shows_no_password(tmp_path, line):
+def test_a_refused_line_shows_no_password(tmp_path, measured, line):
     tmp_path.joinpath("list").write_text(line)
     with pytest.raises(BadHosts) as refused:
         for spec in specs("@list", tmp_path):
             check(spec)
     assert "list:1" in str(refused.value) and "canary" not in str(refused.value)
+    measured(str(refused.value), "")

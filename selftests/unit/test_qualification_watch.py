@@ -96,11 +96,12 @@ def test_a_dump_that_was_begun_before_somebody_took_over_has_time_to_grow():
         ([*DOWN, (5, CAPTURE), (5, Answer("capture", capturing=True))], steps.NEVER_CAME_BACK, 605),
     ],
 )
-def test_a_dead_end_is_named_within_its_deadline(story, dead_end, within):
+def test_a_dead_end_is_named_within_its_deadline(measured, story, dead_end, within):
     watch = watched(story)
     assert watch.ended is not None and watch.ended.dead_end is dead_end, watch.ended
     assert watch.ended.at <= within
     assert dead_end.remediation in watch.ended.sentence
+    measured(watch.ended.sentence.splitlines()[0], "each end within its deadline (docs/crashes.md)")
 
 
 def test_a_question_that_nobody_answered_yet_is_not_a_machine_that_still_answers():

@@ -60,11 +60,13 @@ def entries(tmp_path, *texts):
         (b"#" * (1 << 21), "this is no waiver file"),
     ],
 )
-def test_what_is_refused(tmp_path, content, sentence):
+def test_what_is_refused(tmp_path, measured, content, sentence):
     with pytest.raises(BadWaivers) as caught:
         entries(tmp_path, content)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+    if "mean" in sentence or "year" in sentence:
+        measured(str(caught.value), "")
 
 
 @pytest.mark.hostility(24)
