@@ -43,7 +43,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "reservation-exceeds-memory",
-        "crashkernel= asks for more memory than the machine has, of which the kernel says nothing",
+        "crashkernel= asks for more memory than the machine has, of which Linux 6.12 says nothing",
         _ANYWHERE,
         ground=Ground(crashkernel="4G"),
         ci=True,
