@@ -74,6 +74,11 @@ SIGNATURES = tuple(
             f"util-linux mount(8), run by {DRACUT}@059:modules.d/99squash/init-squash.sh",
         ),
         (
+            "dracut-modules-missing",
+            r"mount: mounting \S+ on /(squash/root|newroot/) failed",
+            f"busybox 1.35 util-linux/mount.c, which {DRACUT}@059:modules.d/99squash takes where it is installed",
+        ),
+        (
             "kaslr-hides-kernel-layout",
             r"Can't find kernel text map area from kcore",
             f"{KEXEC_TOOLS}:kexec/arch/i386/crashdump-x86.c",
