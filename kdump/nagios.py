@@ -21,7 +21,8 @@ _LONGEST = 500  # characters of what pytest said
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    said, errors = io.StringIO(), io.StringIO()
+    written, errors = io.BytesIO(), io.StringIO()
+    said = io.TextIOWrapper(written, encoding="utf-8", write_through=True)  # testinfra, where it is alone, asks for all of it
     with redirect_stdout(said), redirect_stderr(errors):
         try:
             status = int(pytest.main(["--nagios", *(sys.argv[1:] if arguments is None else arguments)]))
@@ -30,9 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as problem:  # of pytest's own, before it catches any
             status = Status.UNKNOWN
             errors.write(f"{type(problem).__name__}: {problem}")
-    answer = said.getvalue().rstrip("\n")
+    answer = written.getvalue().decode().rstrip("\n")
     if not answer.startswith(HEAD) or status not in set(Status):
-        words = " ".join(errors.getvalue().split()).removeprefix("ERROR: ") or "no host was judged"
+        words = (
+            " ".join(errors.getvalue().split()).removeprefix("ERROR: ")
+            or "no host was judged: run it in the suite's folder, to judge hosts"
+        )
         answer, status = answered(Status.UNKNOWN, [plain(words[:_LONGEST])]), Status.UNKNOWN
     return int(Status.UNKNOWN if put(answer) else status)
 

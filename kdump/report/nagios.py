@@ -15,7 +15,6 @@ from enum import IntEnum
 from typing import NoReturn
 
 import pytest
-from _pytest.terminal import TerminalReporter
 
 from ..answer import put
 from ..transcript import sanitise
@@ -56,11 +55,10 @@ def take_over(config: pytest.Config, run: Run) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the terminal's output from coming before the line: the reporter is there by now."""
+    """Keep the terminal's output from coming before the line: the reporter is there by now, and pytest-xdist has taken it."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if config.pluginmanager.has_plugin(NAME) and reporter is not None:
-        config.pluginmanager.unregister(reporter)
-        config.pluginmanager.register(TerminalReporter(config, io.StringIO()), "terminalreporter")
+        reporter._tw._file = io.StringIO()
 
 
 class Answering:

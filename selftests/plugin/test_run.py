@@ -324,7 +324,7 @@ def test_nagios_says_unknown_where_an_option_is_wrong(suite, option, words):
         (["-c", "nosuch.ini"], "Config file * not found*"),
         (["--tb=nosuch"], "*invalid choice: 'nosuch'*"),
         (["-p", "nosuch"], "Error importing plugin ?nosuch?*"),
-        (["--version"], "no host was judged"),
+        (["--version"], "no host was judged: *"),
         (["--help"], "no host was judged"),
         (["--collect-only"], "--nagios tells what was judged: leave --collect-only out"),
         (["-k", "nosuch"], "no test was selected"),
@@ -340,10 +340,18 @@ def test_nagios_has_its_line_whatever_pytest_says(suite, pytester, options, word
     assert len(done.outlines) == 1
 
 
-def test_nagios_hears_a_run_by_its_own_program(suite, pytester):
+@pytest.mark.parametrize("options", [[], ["-n2"]])
+def test_nagios_hears_a_run_by_its_own_program(suite, pytester, options):
     suite("bad")
-    done = pytester.run(sys.executable, "-m", "kdump.nagios", "--hosts=recording://bad.transcript")
+    done = pytester.run(sys.executable, "-m", "kdump.nagios", "--hosts=recording://bad.transcript", *options)
     assert (done.ret, done.outlines[0].partition(" |")[0]) == (2, "KDUMP CRITICAL - 1 host would not dump (bad)")
+
+
+def test_nagios_in_another_folder_has_judged_nobody(pytester):
+    """Where testinfra's own answer would be OK."""
+    done = pytester.run(sys.executable, "-m", "kdump.nagios", "--hosts=local://")
+    assert (done.ret, len(done.outlines)) == (3, 1)
+    assert done.outlines[0].startswith("KDUMP UNKNOWN - no host was judged: run it in the suite's folder")
 
 
 def test_nagios_says_unknown_where_nothing_was_judged(suite):
