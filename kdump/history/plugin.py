@@ -14,6 +14,7 @@ from ..hosts import host_name
 from ..report.changes import RUNS_LOOKED_AT, SeenDump, compare
 from ..report.model import ExitStatus, Finding, HostState, Run
 from ..report.terminal import complain
+from ..shard import OF_ALL
 from ..waivers import Waivers
 from .store import BadHistory, Store
 
@@ -97,6 +98,9 @@ class History:
             raise BadHistory(f"--resume: run {last.id} is still under way (process {last.process.split()[1]}): wait for its end")
         if last.info.suite_version != self._run.info.suite_version:
             raise BadHistory(f"--resume: run {last.id} was begun by suite {last.info.suite_version}: begin anew without --resume")
+        if (then := last.info.options.get(OF_ALL)) != (now := self._run.info.options.get(OF_ALL)):
+            # joined with the other shards, it would lack hosts that nobody misses
+            raise BadHistory(f"--resume: run {last.id} is a part of {then}, and these are {now}: begin anew without --resume")
         store.take_up(last)
         self._id = last.id
         self._waive_anew(store, last.id)

@@ -223,6 +223,18 @@ def test_a_shard_that_was_cut_off_in_its_last_moment_is_resumed_and_joined(fleet
     assert fleet("--shard=2/2", "--history=shard1.sqlite", "--resume")[0] == 4  # which was another part
 
 
+def test_a_shard_of_another_list_is_not_resumed(fleet):
+    """Hosts that the list lost since would be missing, unsaid, when the shards are joined."""
+    fleet("--shard=2/2")
+    with sqlite3.connect(fleet.path / "reports" / "history.sqlite") as connection:  # as if it had been killed
+        connection.execute("UPDATE run SET exit_status = NULL, complete = 0")
+    lines = fleet.path.joinpath("fleet").read_text().splitlines()
+    fleet.path.joinpath("fleet").write_text("\n".join(lines[:-1]))
+    status, text = fleet("--shard=2/2", "--resume")
+    assert status == 4
+    assert "is a part of 12 hosts, sha256 " in text and "and these are 11 hosts, sha256 " in text
+
+
 def test_a_host_that_was_judged_without_a_test_is_not_passed_over(fleet):
     """As one that --crash names only when the run is resumed: its crash would be left out, unsaid."""
     fleet.path.joinpath("test_first.py").write_text("def test_first(target):\n    assert target.name\n")
@@ -487,3 +499,8 @@ def test_the_example_job_runs_night_after_night_and_resumes(fleet, monkeypatch):
     done = night()
     assert done.returncode == 0, done.stdout + done.stderr
     assert [run.complete for run in Store(history).runs()] == [True, False, False]
+    with sqlite3.connect(history) as connection:  # as if it had been killed, and the list changed since
+        connection.execute("UPDATE run SET exit_status = NULL, complete = 0 WHERE id = 3")
+    fleet.path.joinpath("fleet").write_text(fleet.path.joinpath("fleet").read_text().partition("\n")[2])
+    assert night().returncode == 0
+    assert [run.complete for run in Store(history).runs()] == [True, False, False, False]
