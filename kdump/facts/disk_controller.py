@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..fact import Maybe, derived
@@ -12,10 +13,14 @@ from .dumps import StoredDump
 from .kernel import CommandLine
 from .storage import Storage
 
-#: drivers of RAID controllers that were seen to lose their disks where the capture kernel's command line has ``reset_devices``,
-#: which they obey as they start: the firmware answers "mfi stat 0x2d", and without the word the dump is saved (openEuler's forum,
-#: topic 4795; one report, and that status stands for many an error). Others are reset by their drivers, and work.
+#: drivers of RAID controllers that were seen to lose their disks where the capture kernel's command line has ``reset_devices``:
+#: I/O ends with "mfi stat 0x2d", and without the word the dump is saved (docs.openeuler.org, 24.03_LTS, FAQ of the installation
+#: guide: "kdump cannot generate vmcore on a physical machine with an LSI MegaRAID card"; openEuler's forum, topic 4795).
 _UNDONE_BY_RESET = ("megaraid_sas",)
+#: the kernels of which that is told, by their releases: openEuler's, and those that go with it (EulerOS, Kylin, UOS). The driver
+#: itself takes the word for a help (Linux 6.12, megaraid_sas_base.c: MSI-X is reset; megaraid_sas_fusion.c:
+#: MEGASAS_KDUMP_QUEUE_DEPTH), and all flavours give it by default: there is no such report of other kernels.
+_TOLD_OF = re.compile(r"\.(oe\d|eulerosv|ky\d|uelc?\d)")
 #: driver → slabs of 2 KiB of ``swiotlb=`` that its DMA takes in a reservation above 4 GiB ("io map data err" with fewer:
 #: xiaobingling93-pixel/openeuler-witty-ops-cases, one report)
 _BOUNCES = {"hiraid": 32768}
@@ -42,19 +47,19 @@ def controller_that_works(
     drivers = {name.replace("-", "_") for store in stores for pair in store.drivers.items() for name in pair if name}
     if drivers.isdisjoint({*_UNDONE_BY_RESET, *_BOUNCES}):
         raise NotApplicable("the dump disk's controller is none that is known to fail in a capture kernel")
-    doubts = "; ".join(_doubts(drivers, maybe_capture_cmdline.value))
+    doubts = "; ".join(_doubts(drivers, capture_release, maybe_capture_cmdline.value))
     if not doubts:
-        raise NotApplicable("the capture kernel's command line has what the dump disk's controller is known to need")
+        raise NotApplicable("nothing is known that keeps this capture kernel from the dump disk's controller")
     for one in maybe_dumps.otherwise(()):
         if one.dump.complete.state is State.COMPLETE and one.dump.release == capture_release:
             return one.path
     raise OnlyACrashTells(f"{doubts}: only a test crash tells whether the dump disk is seen")
 
 
-def _doubts(drivers: set[str], cmdline: CommandLine) -> Iterator[str]:
+def _doubts(drivers: set[str], release: str, cmdline: CommandLine) -> Iterator[str]:
     for driver in _UNDONE_BY_RESET:
-        if driver in drivers and cmdline.has("reset_devices"):
-            yield f"{driver} may lose its disks by reset_devices on the capture kernel's command line"
+        if driver in drivers and _TOLD_OF.search(release) and cmdline.has("reset_devices"):
+            yield f"{driver} was seen to lose its disks in such a kernel, by reset_devices on the capture kernel's command line"
     for driver, slabs in _BOUNCES.items():
         given = [value.partition(",")[0] for value in cmdline.values("swiotlb")][-1:]
         if driver in drivers and not (given and given[0].isdecimal() and int(given[0]) >= slabs):

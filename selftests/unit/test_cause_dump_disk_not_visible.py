@@ -6,7 +6,7 @@ from kdump.fact import UID
 from kdump.transcript import Reading
 from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, missing, says
-from selftests.vmcore.writer import kdump
+from selftests.vmcore.writer import RELEASE, kdump
 
 FILE = "dump_disk_not_visible"
 ABSENT, PRESENT, UNKNOWN, NA = Verdict.ABSENT, Verdict.PRESENT, Verdict.UNDETERMINED, Verdict.NOT_APPLICABLE
@@ -324,7 +324,8 @@ def test_network(test, readings, verdict):
 CONTROLLER = "controller_of_the_disk_works_in_a_capture_kernel"
 RAID = "layer sda -\ndriver sd sd_mod\ndriver megaraid_sas megaraid_sas"
 HIRAID = RAID.replace("megaraid_sas", "hiraid")
-SAVED = kdump()
+OPENEULER = [says("kernel_release", "5.10.0-60.oe22"), says("capture_release", "5.10.0-60.oe22")]
+SAVED = kdump().replace(RELEASE.encode(), b"5.10.0-60.oe22")
 DUMP = "/var/crash/202601010101/dump.202601010101"
 
 
@@ -337,15 +338,19 @@ def dumped(data=SAVED):
     ("readings", "verdict"),
     [
         ([], NA),
-        ([storage(below=RAID)], UNKNOWN),
-        ([storage("root_storage", RAID)], UNKNOWN),
+        # of other kernels than openEuler's and their kin nobody told so
+        ([storage(below=RAID)], NA),
+        ([storage(below=RAID), says("capture_release", "5.14.0-427.el9.x86_64")], NA),
+        ([*OPENEULER, storage(below=RAID)], UNKNOWN),
+        ([storage(below=RAID), says("capture_release", "4.19.90-24.4.v2101.ky10.x86_64")], UNKNOWN),
+        ([*OPENEULER, storage("root_storage", RAID)], UNKNOWN),
         # a whole dump of this kernel says that it works, one of another or a part of one does not
-        ([storage(below=RAID), *dumped(), says("capture_release", "6.1.0-50-amd64")], ABSENT),
-        ([storage(below=RAID), *dumped()], UNKNOWN),
-        ([storage(below=RAID), *dumped(SAVED[:5000]), says("capture_release", "6.1.0-50-amd64")], UNKNOWN),
-        ([storage(below=RAID), denied("dump_listing")], UNKNOWN),
-        ([storage(below=RAID), kexec("root=UUID=aa irqpoll")], NA),
-        ([storage(below=RAID), denied("kexec_command")], UNKNOWN),
+        ([*OPENEULER, storage(below=RAID), *dumped()], ABSENT),
+        ([*OPENEULER, storage(below=RAID), *dumped(kdump())], UNKNOWN),
+        ([*OPENEULER, storage(below=RAID), *dumped(SAVED[:5000])], UNKNOWN),
+        ([*OPENEULER, storage(below=RAID), denied("dump_listing")], UNKNOWN),
+        ([*OPENEULER, storage(below=RAID), kexec("root=UUID=aa irqpoll")], NA),
+        ([*OPENEULER, storage(below=RAID), denied("kexec_command")], UNKNOWN),
         ([storage(below=HIRAID)], UNKNOWN),
         ([storage(below=HIRAID), kexec("root=UUID=aa swiotlb=4096")], UNKNOWN),
         ([storage(below=HIRAID), kexec("root=UUID=aa swiotlb=32768,force")], NA),
