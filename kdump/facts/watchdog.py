@@ -213,7 +213,11 @@ def expiry(
 
 
 @derived
-def watchdogs_that_expire(hardware_watchdogs: tuple[Watchdog, ...], maybe_expiry: Maybe[Expiry]) -> list[str]:
+def watchdogs_that_expire(
+    hardware_watchdogs: tuple[Watchdog, ...],
+    maybe_expiry: Maybe[Expiry],
+    maybe_bmc_watchdog: Maybe[BmcWatchdog | None],
+) -> list[str]:
     """A sentence for each running hardware timer that would reset the machine before the dump is done.
 
     Raises :class:`CouldNotDetermine` where there is none, and of one it is not known; :class:`OnlyACrashTells` where it is
@@ -221,6 +225,10 @@ def watchdogs_that_expire(hardware_watchdogs: tuple[Watchdog, ...], maybe_expiry
     """
     answers = Answers()
     for dog in hardware_watchdogs:
+        if dog.legacy and dog.driver == _BMC_DRIVER and not maybe_bmc_watchdog.known:
+            # it may run with an action of none (ipmi_watchdog.c, parameter action)
+            answers.unclear.append(f"{dog}: its timer is the BMC's, which was not asked: {maybe_bmc_watchdog.reason}")
+            continue
         maybe_expiry.value.judge(dog, f"{dog} runs and resets", answers)
     return answers.of_all()
 

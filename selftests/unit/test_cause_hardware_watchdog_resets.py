@@ -56,6 +56,7 @@ HPWDT = {**MEDIUM, "timeout": 30, "driver": "hpwdt"}
 TWO_DRIVERS = dog(**MEDIUM)
 TWO_DRIVERS = replace(TWO_DRIVERS, text=f"{TWO_DRIVERS.text}\nwatchdog0 driver hpwdt")
 LEGACY = "legacy identity /dev/watchdog\nlegacy driver ib700wdt\nlegacy users {}\nlegacy timeout {}"
+IPMI_DRIVER = says("watchdogs", LEGACY.format(1, 4).replace("ib700wdt", "ipmi_watchdog"))
 SYSTEMD_4 = says("systemd_watchdog", "RuntimeWatchdogUSec=4s")
 SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
 
@@ -145,9 +146,11 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         ([KDUMPCTL, says("watchdogs", LEGACY.format(0, 4)), SYSTEMD_4], Verdict.PRESENT),
         ([KDUMP_TOOLS, says("watchdogs", "legacy identity /dev/watchdog")], Verdict.UNDETERMINED),
         # the BMC speaks for its own driver
+        ([KDUMP_TOOLS, IPMI_DRIVER, BMC_STOPPED], Verdict.ABSENT),
+        ([KDUMP_TOOLS, IPMI_DRIVER, denied("bmc_watchdog")], Verdict.UNDETERMINED),
         (
-            [KDUMP_TOOLS, says("watchdogs", LEGACY.format(1, 20).replace("ib700wdt", "ipmi_watchdog")), BMC_STOPPED],
-            Verdict.ABSENT,
+            [KDUMP_TOOLS, IPMI_DRIVER, says("bmc_watchdog", "no device"), says("watchdog_settings", "no systemd")],
+            Verdict.PRESENT,
         ),
     ],
 )
