@@ -18,6 +18,8 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,252}")
 _DOTTED = re.compile(r"[0-9.]+")
 _MOST_BYTES = 64 << 20  # of a file of hosts
 _SHOWN = 255  # characters of an entry that is refused
+# a line of an inventory, which is none of a list of hosts; spaces may stand where Ansible takes none
+_SECRET = re.compile(r"((?:pass|secret|token)\w*\s*[=:]\s+).+", re.IGNORECASE)
 _BY_ADDRESS = ("", "ssh", "paramiko", "safe-ssh")
 # What testinfra 10.2.2 takes from a URL (testinfra/backend/__init__.py, parse_hostspec); it drops everything else unsaid.
 _OF_SSH = {"sudo", "sudo_user", "timeout", "controlpersist", "ssh_config", "ssh_identity_file"}
@@ -45,7 +47,7 @@ class Spec(NamedTuple):
     def bad(self, why: str) -> BadHosts:
         """The refusal of this entry. It shows the entry, without the value of what is named as a password: not for one that holds
         user:password@host."""
-        text = mask(self.text[: 2 * _SHOWN])
+        text = _SECRET.sub(r"\1***", mask(self.text[: 2 * _SHOWN]))
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
         return BadHosts(f"{self.origin}: {shown!r} {why}")
 

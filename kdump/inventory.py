@@ -193,9 +193,12 @@ def explain(errors: str, inventory: str | None) -> str:
     if not looks_ini:
         return f"{origins[0] if origins else inventory}: {words}"
     line, better = _line_of(text or "", words)
+    if line and _OF_SECRETS.search((text or "").splitlines()[line - 1]):
+        words = re.sub(r"got: .*", "got: ***", words)
     return f"{path}{f':{line}' if line else ''}: {better or words}"
 
 
+_OF_SECRETS = re.compile("pass|secret|token", re.IGNORECASE)  # a space after ansible_password= leaves it a word of its own
 _SAID = re.compile(r"Failed to parse inventory with '(\w+)' plugin: (.+?)(?:\n\n|\Z)", re.DOTALL)
 
 

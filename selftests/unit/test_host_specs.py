@@ -77,7 +77,15 @@ def test_an_endless_file_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.hostility(21)
-@pytest.mark.parametrize("line", ["ssh://db1?password=canary", "db1 ansible_ssh_pass=canary", 'db1 ansible_password="canary x"'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ssh://db1?password=canary",
+        "db1 ansible_ssh_pass=canary",
+        'db1 ansible_password="canary x"',
+        "db1 ansible_password = canary",
+    ],
+)
 def test_a_refused_line_shows_no_password(tmp_path, measured, line):
     tmp_path.joinpath("list").write_text(line)
     with pytest.raises(BadHosts) as refused:
