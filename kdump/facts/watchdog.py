@@ -12,16 +12,16 @@ from ..parsers.initramfs import Initramfs
 from ..parsers.systemd import seconds
 from ..parsers.watchdog_settings import WatchdogSettings
 from ..verdict import CouldNotDetermine, NotApplicable, OnlyACrashTells
-from .dump_saver import DumpTime
+from .dump_saver import BOOT, DumpTime
 from .kernel import CommandLine
 
-#: seconds from the panic within which a watchdog driver of the kdump initramfs, or of the capture kernel itself, has taken its
-#: timer over. The watchdog core then feeds it until a program opens it (watchdog_dev.c). This is reasoned, and so is that it may
-#: be nearly at once: a timer of less is open. Where the whole system is booted, its own udev loads the driver, and nobody knows
-#: how late (8 s were seen on an emulated machine).
-DRIVER_LOADS_WITHIN = 30
 #: what an estimate may be wrong by, and the timer may already have run when the panic comes
 MARGIN = 1.5
+#: seconds from the panic within which a watchdog driver of the kdump initramfs, or of the capture kernel itself, has taken its
+#: timer over: it does so while that kernel boots. The watchdog core then feeds it until a program opens it (watchdog_dev.c).
+#: It may be nearly at once: a timer of less is open. Where the whole system is booted, its own udev loads the driver, and nobody
+#: knows how late. On an emulated machine 4 and 8 s were seen, and more than 30 s where others kept its processor busy.
+DRIVER_LOADS_WITHIN = round(BOOT * MARGIN)
 #: dies with the kernel: it is a timer of that kernel
 _SOFTWARE = ("softdog", "Software Watchdog")
 #: the timer runs down twice before it resets: iTCO_wdt.c halves its time-out for that in version 1 only; sbsa_gwdt.c does

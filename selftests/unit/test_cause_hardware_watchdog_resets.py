@@ -10,6 +10,7 @@ from kdump.verdict import Verdict
 from selftests.judging import ask, denied, host, missing, says
 
 MEMORY = says("meminfo", "MemTotal: 1000000 kB\nMemFree: 500000 kB\nCached: 200000 kB\nAnonPages: 90000 kB\nSlab: 40000 kB")
+LARGE = replace(MEMORY, text=MEMORY.text.replace("00 kB", "0000 kB"))
 KDUMP_TOOLS = says("kdump_userspace", "/usr/sbin/kdump-config")
 KDUMPCTL = says("kdump_userspace", "/usr/bin/kdumpctl")
 ROOT = Reading(UID, "0", "", 0)
@@ -52,8 +53,9 @@ SHORT = {"identity": "i6300ESB timer", "state": "active", "timeout": 4, "driver"
 LOCKED = {**SHORT, "nowayout": 1}
 IDLE = {**LOCKED, "state": "inactive"}
 MEDIUM = {**SHORT, "timeout": 31}
+LONGER = {**SHORT, "timeout": 46}
 HPWDT = {**MEDIUM, "timeout": 30, "driver": "hpwdt"}
-TWO_DRIVERS = dog(**MEDIUM)
+TWO_DRIVERS = dog(**LONGER)
 TWO_DRIVERS = replace(TWO_DRIVERS, text=f"{TWO_DRIVERS.text}\nwatchdog0 driver hpwdt")
 LEGACY = "legacy identity /dev/watchdog\nlegacy driver ib700wdt\nlegacy users {}\nlegacy timeout {}"
 IPMI_DRIVER = says("watchdogs", LEGACY.format(1, 4).replace("ib700wdt", "ipmi_watchdog"))
@@ -113,27 +115,30 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         # runs down twice before it resets
         ([KDUMP_TOOLS, dog(**{**SHORT, "driver": "iTCO_wdt", "timeout": 20})], Verdict.UNDETERMINED),
         # the capture kernel takes the timer over where its driver is in the image, or built in, and loads in time
-        ([KDUMPCTL, image("i6300esb"), dog(**MEDIUM)], Verdict.ABSENT),
-        ([KDUMP_TOOLS, image("i6300esb"), dog(**MEDIUM)], Verdict.ABSENT),
+        ([KDUMPCTL, LARGE, image("i6300esb"), dog(**LONGER)], Verdict.ABSENT),
+        ([KDUMP_TOOLS, LARGE, image("i6300esb"), dog(**LONGER)], Verdict.ABSENT),
         ([KDUMP_TOOLS, denied("initramfs"), dog(**{**SHORT, "timeout": 12})], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("i6300esb"), dog(**{**SHORT, "timeout": 12})], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("i6300esb"), dog(**SHORT)], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("virtio_blk"), dog(**{**MEDIUM, "timeout": 30})], Verdict.PRESENT),
         ([KDUMPCTL, image("iTCO_wdt"), dog(**{**MEDIUM, "driver": "iTCO_wdt", "below": "lpc_ich"})], Verdict.UNDETERMINED),
-        ([KDUMPCTL, image("iTCO_wdt", "lpc_ich"), dog(**{**MEDIUM, "driver": "iTCO_wdt", "below": "lpc_ich"})], Verdict.ABSENT),
+        (
+            [KDUMPCTL, LARGE, image("iTCO_wdt", "lpc_ich"), dog(**{**LONGER, "driver": "iTCO_wdt", "below": "lpc_ich"})],
+            Verdict.ABSENT,
+        ),
         # a driver that names no device: one of those that use the watchdog core
-        ([KDUMPCTL, image("i6300esb"), TWO_DRIVERS], Verdict.UNDETERMINED),
-        ([KDUMPCTL, image("i6300esb", "hpwdt"), TWO_DRIVERS], Verdict.ABSENT),
+        ([KDUMPCTL, LARGE, image("i6300esb"), TWO_DRIVERS], Verdict.UNDETERMINED),
+        ([KDUMPCTL, LARGE, image("i6300esb", "hpwdt"), TWO_DRIVERS], Verdict.ABSENT),
         ([KDUMPCTL, denied("initramfs"), dog(**MEDIUM)], Verdict.UNDETERMINED),
         ([KDUMPCTL, denied("initramfs"), dog(**SHORT)], Verdict.UNDETERMINED),
-        ([KDUMP_TOOLS, dog(**{**MEDIUM, "driver": "sbsa-gwdt"})], Verdict.ABSENT),
+        ([KDUMP_TOOLS, LARGE, dog(**{**LONGER, "driver": "sbsa-gwdt"})], Verdict.ABSENT),
         # the core does not feed a timer that ran before, or not for long; a driver that stops it needs no core
-        ([KDUMPCTL, image("hpwdt"), dog(**HPWDT)], Verdict.ABSENT),
+        ([KDUMPCTL, LARGE, image("hpwdt"), dog(**{**HPWDT, "timeout": 46})], Verdict.ABSENT),
         ([KDUMPCTL, image("hpwdt"), dog(**HPWDT), cmdline("watchdog.handle_boot_enabled=0")], Verdict.PRESENT),
         ([KDUMPCTL, image("hpwdt"), dog(**HPWDT), cmdline("watchdog.open_timeout=5")], Verdict.PRESENT),
         ([KDUMPCTL, image("hpwdt"), dog(**HPWDT), denied("cmdline")], Verdict.UNDETERMINED),
         ([KDUMPCTL, image("hpwdt"), core(dog(**HPWDT), "N")], Verdict.PRESENT),
-        ([KDUMPCTL, image("i6300esb"), core(dog(**MEDIUM), "N")], Verdict.ABSENT),
+        ([KDUMPCTL, LARGE, image("i6300esb"), core(dog(**LONGER), "N")], Verdict.ABSENT),
         # a timer that is locked in hardware; a driver of which it is not known
         ([KDUMPCTL, image("i6300esb"), dog(**{**MEDIUM, "timeout": 30, "nowayout": 1})], Verdict.PRESENT),
         ([KDUMPCTL, image("w83627hf_wdt"), dog(**{**MEDIUM, "driver": "w83627hf_wdt"})], Verdict.UNDETERMINED),
@@ -248,12 +253,12 @@ def test_next_boot(readings, verdict):
         # its start builds an image with the driver, which is in time for 30 s, and may be for less
         ("30", "virtio_blk", Verdict.UNDETERMINED),
         ("4", "virtio_blk", Verdict.UNDETERMINED),
-        ("30", "i6300esb", Verdict.ABSENT),
+        ("46", "i6300esb", Verdict.ABSENT),
     ],
 )
 def test_next_boot_of_kdumpctl_may_build_its_image_anew(seconds, driver, verdict):
     boot = (KDUMPCTL, image(driver), cmdline("BOOT_IMAGE=/boot/vmlinuz-1"), entry(""))
-    transcript = host(*HOST, *boot, dog(**NEVER_STARTED), systemd(seconds))
+    transcript = host(*HOST, LARGE, *boot, dog(**NEVER_STARTED), systemd(seconds))
     assert ask(transcript, "hardware_watchdog_resets", "next_boot_arms_no_watchdog_that_expires")[0] is verdict
 
 
