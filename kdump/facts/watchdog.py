@@ -27,6 +27,10 @@ _SOFTWARE = ("softdog", "Software Watchdog")
 #: the timer runs down twice before it resets: iTCO_wdt.c halves its time-out for that in version 1 only; sbsa_gwdt.c does
 #: not where its parameter "action" is 1
 _RUNS_TWICE = ("iTCO_wdt", "sbsa_gwdt")
+#: drivers whose timeleft goes on while the timer stands still: it is when the timer was last refreshed, against a counter that
+#: never stops, and below zero a number far above the time-out (sbsa_gwdt.c, sbsa_gwdt_get_timeleft()). A timer that ran would
+#: have reset the machine by then.
+_COUNTS_ON = ("sbsa_gwdt",)
 #: drivers that stop a running timer when they load, or keep it from resetting (iTCO_wdt.c: NO_REBOOT), and drivers that tell
 #: the watchdog core to feed it (WDOG_HW_RUNNING), as they stand in Linux 6.12. Others leave a timer that runs to itself.
 _STOPS = ("iTCO_wdt", "sp5100_tco", "i6300esb")
@@ -119,12 +123,14 @@ def _watchdog(name: str, found: Mapping[str, list[str]], core: Mapping[str, str]
     first = {attribute: values[0] for attribute, values in found.items()}
     running: bool | None = None
     counts = [*found.get("timeleft", ()), *found.get("later", ())]
+    timeout = int(given) if (given := first.get("timeout", "")).isdigit() else 0
+    drivers, below = (tuple(filter(None, found.get(what, ()))) for what in ("driver", "below"))
     if first.get("state") == "active" or any(int(users) > 0 for users in found.get("users", ())):
         running = True
     elif "state" in first and len(counts) > 1 and all(count.isdigit() for count in counts):
-        running = len(set(counts)) > 1
-    timeout = int(given) if (given := first.get("timeout", "")).isdigit() else 0
-    drivers, below = (tuple(filter(None, found.get(what, ()))) for what in ("driver", "below"))
+        counts_on = any(driver.replace("-", "_") in _COUNTS_ON for driver in drivers)
+        ran_out = counts_on and 0 < timeout < min(map(int, counts))
+        running = len(set(counts)) > 1 and not ran_out
     return Watchdog(
         name,
         first.get("identity", name),

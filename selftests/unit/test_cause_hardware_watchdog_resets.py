@@ -59,6 +59,8 @@ TWO_DRIVERS = dog(**LONGER)
 TWO_DRIVERS = replace(TWO_DRIVERS, text=f"{TWO_DRIVERS.text}\nwatchdog0 driver hpwdt")
 LEGACY = "legacy identity /dev/watchdog\nlegacy driver ib700wdt\nlegacy users {}\nlegacy timeout {}"
 IPMI_DRIVER = says("watchdogs", LEGACY.format(1, 4).replace("ib700wdt", "ipmi_watchdog"))
+SBSA = {**IDLE, "identity": "SBSA Generic Watchdog", "driver": "sbsa_gwdt", "timeout": 10}
+NOT_BUILT_IN = says("built_in_modules", "kernel/drivers/virtio/virtio_pci.ko")
 SYSTEMD_4 = says("systemd_watchdog", "RuntimeWatchdogUSec=4s")
 SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
 
@@ -100,6 +102,14 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         ([KDUMP_TOOLS, says("watchdogs", "core open_timeout 0")], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, dog(21, 21, **IDLE, timeleft=21)], Verdict.ABSENT),
         ([KDUMP_TOOLS, dog("", "", **IDLE, timeleft="")], Verdict.UNDETERMINED),
+        # this one's timeleft goes on below zero where the timer stands still; what does not exceed the time-out may be its run
+        ([KDUMPCTL, NOT_BUILT_IN, dog(2090719560, 2090719559, **SBSA, timeleft=2090719561)], Verdict.ABSENT),
+        (
+            [KDUMPCTL, NOT_BUILT_IN, dog(2090719560, 2090719559, **{**SBSA, "driver": "sbsa-gwdt"}, timeleft=2090719561)],
+            Verdict.ABSENT,
+        ),
+        ([KDUMPCTL, NOT_BUILT_IN, image("ext4"), dog(2, 1, **{**SBSA, "timeout": 3}, timeleft=3)], Verdict.PRESENT),
+        ([KDUMPCTL, NOT_BUILT_IN, image("ext4"), dog(2, 1, **{**SBSA, "timeout": ""}, timeleft=3)], Verdict.UNDETERMINED),
         ([KDUMP_TOOLS, dog(identity="Software Watchdog", state="active", timeout=10, driver="softdog")], Verdict.ABSENT),
         ([KDUMP_TOOLS, says("watchdogs", "none")], Verdict.ABSENT),
         ([KDUMP_TOOLS, says("watchdogs", "", "/sys is not mounted, or hidden", 65)], Verdict.UNDETERMINED),
