@@ -240,8 +240,17 @@ def capture_root(maybe_capture_inputs: Maybe[Inputs], capture_cmdline: CommandLi
 
 
 @derived
-def capture_hazards(reservation: Reservation, capture_cmdline: CommandLine) -> tuple[str, ...]:
+def capture_hazards(
+    reservation: Reservation,
+    capture_cmdline: CommandLine,
+    maybe_kernel_machine: Maybe[str],
+    maybe_reserved_range: Maybe[Range],
+) -> tuple[str, ...]:
     """What on the capture kernel's command line takes its memory away."""
     if not reservation.size:
         raise NotApplicable("nothing is reserved")
-    return hazards(capture_cmdline, reservation.size)
+    found = hazards(capture_cmdline, reservation.size)
+    if found or not capture_cmdline.values("mem") or maybe_kernel_machine.value != "x86_64":
+        return found
+    main = maybe_reserved_range.value
+    return hazards(capture_cmdline, main.size, main.start)

@@ -18,16 +18,20 @@ _SLOW_AND_LARGE = {
 }
 
 
-def hazards(words: CommandLine, reserved: int) -> tuple[str, ...]:
+def hazards(words: CommandLine, reserved: int, first: int = 0) -> tuple[str, ...]:
     """One clause for each; documented in the kernel's admin-guide/kernel-parameters.
+
+    ``reserved`` in bytes; ``first``: the address at which the reservation begins where ``mem=`` is an address (x86,
+    arch/x86/kernel/e820.c, parse_memopt()), 0 where it is an amount of what the capture kernel has (arm64,
+    mm/memblock.c, memblock_mem_limit_remove_map()).
 
     >>> hazards(CommandLine.parse("ro hugepages=64 nr_cpus=1"), 256 << 20)
     ('hugepages=64 takes 128 MiB of 256 MiB',)
     """
-    return tuple(_hazards(words, reserved))
+    return tuple(_hazards(words, reserved, first))
 
 
-def _hazards(words: CommandLine, reserved: int) -> Iterator[str]:
+def _hazards(words: CommandLine, reserved: int, first: int) -> Iterator[str]:
     page = 2 << 20
     for word in words:
         name, _, value = word.partition("=")
@@ -42,8 +46,8 @@ def _hazards(words: CommandLine, reserved: int) -> Iterator[str]:
                     yield f"{word} takes {human(min(count * page, reserved))} of {human(reserved)}"
             case "hugetlb_cma" | "cma" | "log_buf_len" | "crashkernel" if size * TOO_MUCH > reserved:
                 yield f"{word} takes {human(size)} of {human(reserved)}"
-            case "mem" if 0 < size < reserved:  # x86: what lies above that address is not used; arm64: no more than that is
-                yield f"{word} leaves at most {human(size)} of {human(reserved)}"
+            case "mem" if size and (first + reserved - size) * TOO_MUCH > reserved:
+                yield f"{word} leaves {human(max(size - first, 0))} of {human(reserved)}"
             case "slub_debug" | "slab_debug" | "page_owner" | "debug_pagealloc" as name:
                 if value not in ("off", "0", "-"):
                     yield f"{word}: {_SLOW_AND_LARGE[name]}"

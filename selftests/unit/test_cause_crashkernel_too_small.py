@@ -133,6 +133,7 @@ def test_a_tmpfs_root_holds_half_of_the_memory() -> None:
         ("slub_debug=FZP page_owner=on", 2),
         ("mem=128M", 1),
         ("mem=4G mem=nopentium", 0),
+        ("mem=250M", 0),
         ("log_buf_len=1M", 0),
     ],
 )
@@ -212,6 +213,13 @@ def test_memory_that_a_booted_system_keeps_free(reading: Reading, found: Verdict
         (ROOM, [denied("initramfs")], Verdict.UNDETERMINED),
         (FREE, [], Verdict.ABSENT),
         (FREE, [appended("hugepages=512")], Verdict.PRESENT),
+        # the reservation is from 576 to 832 MiB: on x86 mem= is an address, elsewhere an amount
+        (FREE, [appended("mem=512M")], Verdict.PRESENT),
+        (FREE, [appended("mem=700M")], Verdict.PRESENT),
+        (FREE, [appended("mem=4G mem=nopentium")], Verdict.ABSENT),
+        (FREE, [appended("mem=512M"), says("kernel_machine", "aarch64")], Verdict.ABSENT),
+        (FREE, [appended("mem=128M"), denied("address_map")], Verdict.PRESENT),
+        (FREE, [appended("mem=512M"), denied("address_map")], Verdict.UNDETERMINED),
         (FREE, [denied("kdump_sysconfig")], Verdict.UNDETERMINED),
     ],
 )
