@@ -21,6 +21,8 @@ _NOTHING = expect("crashkernel-not-reserved", allowed={"kdump-not-operational", 
 _UNCOUNTED = expect(*_NOTHING.present, allowed=_NOTHING.allowed, undetermined={"free-pages-not-excluded"})
 _ANYWHERE = {DEBIAN12: _NOTHING, DEBIAN13: _UNCOUNTED, DEBIAN12_ARM64: _NOTHING}
 _LATENT = expect("crashkernel-not-reserved")
+_SHRUNK = expect("crashkernel-not-reserved", "crashkernel-too-small", allowed={"kdump-not-operational"})
+_SHRINK = "kdump-config unload; echo 67108864 > /sys/kernel/kexec_crash_size; kdump-config load || true"
 _ENTRY = "/boot/grub/grub.cfg /etc/default/grub.d/kdump-tools.cfg"
 _KEEP_ENTRY = f"cp --parents -t /root {_ENTRY}; "
 _ENTRY_BACK = ("cp -r /root/boot /root/etc /",)
@@ -95,12 +97,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "reservation-shrunk",
         "the reservation was made smaller at run time, and the capture kernel does not fit any more",
-        {
-            target: expect("crashkernel-not-reserved", "crashkernel-too-small", allowed={"kdump-not-operational"})
-            for target in (DEBIAN12, DEBIAN13, DEBIAN12_ARM64)
-        },
-        stage=("kdump-config unload; echo 67108864 > /sys/kernel/kexec_crash_size; kdump-config load || true",),
+        everywhere(_SHRUNK),
+        stage=(_SHRINK,),
         says=("crashkernel-too-small",),
+    ),
+    Fault(
+        "reservation-shrunk-and-loaded",
+        "the reservation was made smaller at run time; kexec says nothing, as the capture kernel fits, but cannot run there",
+        {DEBIAN12_ARM64: _SHRUNK},
+        stage=(_SHRINK,),
     ),
 )
 
