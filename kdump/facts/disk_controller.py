@@ -59,7 +59,7 @@ def controller_that_works(
 def _doubts(drivers: set[str], release: str, cmdline: CommandLine) -> Iterator[str]:
     for driver in _UNDONE_BY_RESET:
         if driver in drivers and _TOLD_OF.search(release) and cmdline.has("reset_devices"):
-            yield f"{driver} was seen to lose its disks in such a kernel, by reset_devices on the capture kernel's command line"
+            yield f"{driver} was seen to lose its disks in kernels of openEuler's kind ({release}), by reset_devices"
     for driver, slabs in _BOUNCES.items():
         given = [value.partition(",")[0] for value in cmdline.values("swiotlb")][-1:]
         if driver in drivers and not (given and given[0].isdecimal() and int(given[0]) >= slabs):
