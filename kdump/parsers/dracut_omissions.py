@@ -5,14 +5,15 @@ their folders where mkdumprd and dracut know ``--add-confdir`` (dracut 104, kdum
 since 109. These are shell: ``omit_dracutmodules=`` sets, ``+=`` adds. What ``--omit`` names on the command line is added to that
 since dracut 055 (96c31333); before, it takes the place of it, and mkdumprd always has an ``--omit`` there. What
 ``force_add_dracutmodules`` or ``--force-add`` names is put in although it is left out, and so is what it depends on (dracut.sh,
-check_module() of 049 to dracut-ng@02e7ae1).
+check_module() of 049 to dracut-ng@02e7ae1). A driver that is added by the same name as it is left out is not left out (there,
+omit_drivers_corrected).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from .drop_ins import by_version, in_order, lines_of, name_of
 
@@ -22,6 +23,7 @@ _ASSIGNMENT = re.compile(
 _ARGUMENT = re.compile(r"(?:^|\s)(?:--omit[= ]\s*|-o\s*)(\"[^\"]*\"|'[^']*'|\S+)")
 _BY_FORCE = re.compile(r"(?:^|\s)--force-add[= ]\s*(\"[^\"]*\"|'[^']*'|\S+)")
 _DRIVERS = re.compile(r"(?:^|\s)--omit-drivers[= ]\s*(\"[^\"]*\"|'[^']*'|\S+)")
+_ADDED = re.compile(r"(?:^|\s)--(?:add|force)-drivers[= ]\s*(\"[^\"]*\"|'[^']*'|\S+)")
 _OF_COMMAND_LINE = "omit_dracutmodules_l["
 
 
@@ -44,7 +46,16 @@ class Omissions:
             {**self.left_out, **_named(_ARGUMENT, arguments)},
             {**self.forced, **_named(_BY_FORCE, arguments)},
             {**self.drivers, **_named(_DRIVERS, arguments)},
-        )
+        ).with_drivers(_named(_ADDED, arguments))
+
+    def with_drivers(self, added: Iterable[str]) -> Omissions:
+        """With kernel modules that are added, too.
+
+        >>> list(Omissions({}, {}, {"virtio-net": "dracut_args", "i40e": "dracut_args"}).with_drivers(["virtio_net"]).drivers)
+        ['i40e']
+        """
+        names = {name.replace("-", "_") for name in added}
+        return replace(self, drivers={name: where for name, where in self.drivers.items() if name.replace("-", "_") not in names})
 
     def driver_left_out(self, name: str) -> bool | None:
         """Whether a kernel module is left out; None where that depends on which dracut it is: older ones match a part of a name,

@@ -448,6 +448,11 @@ def without(words):
         ([without("[")], UNKNOWN),
         ([omitting("plymouth"), says("dracut_args", 'dracut_args --omit-drivers "nvme virtio_blk"')], PRESENT),
         ([omitting("plymouth"), says("dracut_args", 'dracut_args --omit-drivers "nvme"')], ABSENT),
+        # what is added by its own name is not left out
+        ([omitting("plymouth"), says("dracut_args", "dracut_args --omit-drivers virtio_blk --add-drivers virtio-blk")], ABSENT),
+        ([without("virtio_blk"), says("extra_modules", "path /var/crash\nextra_modules nvme virtio_blk")], ABSENT),
+        ([without("virtio_blk"), says("extra_modules", "extra_modules nvme")], PRESENT),
+        ([without("virtio_blk"), denied("extra_modules")], UNKNOWN),
         ([without("virtio_blk"), denied("dump_storage")], UNKNOWN),
         ([without("nvme"), storage(below=DISK + "\nbus iscsi")], UNKNOWN),
         ([without("virtio_blk"), denied("built_in_modules")], UNKNOWN),
