@@ -131,6 +131,8 @@ def _watchdog(name: str, found: Mapping[str, list[str]], core: Mapping[str, str]
         counts_on = any(driver.replace("-", "_") in _COUNTS_ON for driver in drivers)
         ran_out = counts_on and 0 < timeout < min(map(int, counts))
         running = len(set(counts)) > 1 and not ran_out
+    elif first.get("state") == "inactive" and drivers == (_LOCKED_BY_NOWAYOUT,) and first.get("nowayout") == "0":
+        running = False  # it was stopped when its driver loaded (i6300esb.c, esb_initdevice()), and nobody has opened it since
     return Watchdog(
         name,
         first.get("identity", name),

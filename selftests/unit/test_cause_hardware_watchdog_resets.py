@@ -88,6 +88,10 @@ SYSTEMD_20 = says("systemd_watchdog", "RuntimeWatchdogUSec=20s")
         ),
         # nobody opened it; whether the firmware did is not exported
         ([KDUMP_TOOLS, dog(**IDLE)], Verdict.UNDETERMINED),
+        # this driver stops what the firmware started, unless that is locked
+        ([KDUMP_TOOLS, dog(**{**IDLE, "nowayout": 0})], Verdict.ABSENT),
+        ([KDUMP_TOOLS, dog(**{**IDLE, "nowayout": ""})], Verdict.UNDETERMINED),
+        ([KDUMP_TOOLS, dog(**{**IDLE, "nowayout": 0, "driver": "w83627hf_wdt"})], Verdict.UNDETERMINED),
         # started by the firmware: nobody opened it, the kernel feeds it (or not), and it counts
         ([KDUMP_TOOLS, dog(8, 7, **IDLE, timeleft=9)], Verdict.PRESENT),
         ([KDUMP_TOOLS, dog(12, 11, **IDLE, timeleft=11)], Verdict.PRESENT),
