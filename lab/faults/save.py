@@ -24,7 +24,7 @@ _OPEN = everywhere(expect(undetermined={"hardware-watchdog-resets"}))
 _SAVED = "kdump-tools: saved vmcore in"
 # The system's kernel starts, whose command line asks for a reservation, without a dump before it: the machine was reset. The
 # capture kernel may not even have begun to speak, where the timer was short.
-_RESET = r"(?s)sysrq: Trigger a crash(?!.*saved vmcore).*Command line: [^\r\n]*crashkernel="
+_RESET = r"(?s)sysrq: Trigger a crash(?!.*saved vmcore).*[Cc]ommand line: [^\r\n]*crashkernel="
 
 _RELOAD = "kdump-config unload; kdump-config load"
 _IMAGE = "/var/lib/kdump/initrd.img-$(uname -r)"
