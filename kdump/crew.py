@@ -2,8 +2,7 @@
 
 With too few threads, hosts that are slow or dead keep the others waiting; with too many, a busy interpreter hands its lock
 around and does little else (512 threads asked 1,000 hosts six times slower than 128 did). So a crew starts with
-:data:`FIRST` and grows only while this process leaves the processor idle, nobody has answered who is still to be judged, and
-somebody is still to be asked.
+:data:`FIRST` and grows only while this process leaves the processor idle and somebody is still to be asked.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-FIRST = 32
+FIRST = 64
 MORE = 32  # threads that are added in a step
 TICK = 0.1  # s
-PATIENCE = 0.3  # s before the first step: what a host takes that is neither far nor slow
 BUSY = 0.7  # of one processor: the interpreter's lock lets no more than one work
 FILES_PER_HOST = 2  # a socket, and the agent's while keys are offered
 FILES_OF_THE_RUN = 64
@@ -36,15 +34,13 @@ def room_for(forks: int) -> int:
 
 
 class Crew:
-    """Runs tasks in at most ``most`` threads. A task takes care of its own exceptions. ``starved``: whether more threads could
-    be of use."""
+    """Runs tasks in at most ``most`` threads. A task takes care of its own exceptions."""
 
-    def __init__(self, most: int, starved: Callable[[], bool] = lambda: True) -> None:
-        self._most, self._starved = most, starved
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._tasks: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
         self._size = 0
-        self.reached = 0  #: the most threads that there were
         self._supervised = False
 
     def submit(self, task: Callable[[], None]) -> None:
@@ -63,7 +59,6 @@ class Crew:
 
     def _hire(self) -> None:
         self._size += 1
-        self.reached = max(self.reached, self._size)
         threading.Thread(target=self._work, name=f"gather-{self._size}", daemon=True).start()
 
     def _work(self) -> None:
@@ -76,7 +71,6 @@ class Crew:
             task()
 
     def _supervise(self) -> None:
-        time.sleep(PATIENCE)
         while True:
             clock, used = time.monotonic(), time.process_time()
             time.sleep(TICK)
@@ -85,6 +79,6 @@ class Crew:
                 if not self._tasks:
                     self._supervised = False
                     return
-                if busy < BUSY and self._starved():
+                if busy < BUSY:
                     for _ in range(min(MORE, self._most - self._size, len(self._tasks))):
                         self._hire()

@@ -27,7 +27,6 @@ from .verdict import CouldNotDetermine
 
 COMMAND = "/bin/sh -s"
 MOST_KEPT = 64 << 20  # characters that hosts have said and that are still to be judged, before further hosts wait for that
-AHEAD = 2  # times as many hosts as are asked at a time may be under way or still to be judged
 MOST_OFF = 300.0  # s between two clocks; a probe takes up to a minute, and tells when it began
 
 
@@ -63,16 +62,17 @@ class Gatherer:
         self._script = script.encode()
         self._deadline, self._cap, self._record = deadline, cap, record
         self._complete = complete
-        self._crew = Crew(forks, lambda: not self._kept)
+        self._crew = Crew(forks)
         self._asked: dict[Target, Future[Transcript]] = {}
         self._answered: SimpleQueue[Target] = SimpleQueue()
         self._under_way: dict[Target, float] = {}
         self._doing: dict[Target, tuple[str, float]] = {}  # what it was seen to do, and since when
-        self._kept: dict[Target, int] = {}  # characters, of those that have answered and are still to be judged
+        self._kept: dict[Target, int] = {}  # characters
         self._all_kept = 0
         self._garbage = 0
-        self._wanted = False  # the run has nothing to do before somebody answers
-        self._room = threading.Condition()
+        self._lock = threading.Lock()
+        self._room = threading.Event()
+        self._room.set()
         self._started = time.monotonic()
         #: hosts whose clock differs from this machine's, and by how many seconds
         self.clocks: dict[str, float] = {}
@@ -105,10 +105,8 @@ class Gatherer:
         while True:
             try:
                 if waiting and self._answered.empty():
-                    self._want()
-                found = self._answered.get(timeout=REDRAW) if waiting else self._answered.get_nowait()
-                self._wanted = False
-                return found
+                    self._room.set()  # whatever is kept, nothing of it can be judged yet
+                return self._answered.get(timeout=REDRAW) if waiting else self._answered.get_nowait()
             except Empty:
                 if waiting is None:
                     return None
@@ -123,10 +121,10 @@ class Gatherer:
         Raises :class:`CouldNotDetermine` with the one sentence that says why there is none.
         """
         asked = self._asked[target]
-        while not asked.done():
-            self._want()
-            if not wait([asked], REDRAW).done:
-                waiting(self.progress())
+        if not asked.done():
+            self._room.set()
+        while not wait([asked], REDRAW).done:
+            waiting(self.progress())
         try:
             return asked.result()
         except (ConnectionProblem, BadRecording) as problem:
@@ -140,11 +138,7 @@ class Gatherer:
         forgotten.set_exception(CouldNotDetermine(f"{target.name}: it was judged, and what it said was forgotten"))
         self._asked[target] = forgotten
         size = self._kept.get(target, 0)
-        with self._room:
-            flooded = self._all_kept > MOST_KEPT
-            self._all_kept -= self._kept.pop(target, 0)
-            self._wanted = False
-            self._room.notify(len(self._asked) if flooded else 1)
+        self._count(target, 0)
         if size > SHOWN:
             # exceptions and the frames that raised them hold each other, and what the host said; nobody looks for such cycles
             # before there are very many (kdump/run_loop.py)
@@ -153,47 +147,39 @@ class Gatherer:
                 gc.collect()
                 self._garbage = 0
 
-    def _has_room(self) -> bool:
-        """Whether a further host is asked. Far ahead of the judgement its answer would take memory, and processors where hosts
-        share them with us; not ahead of it, the judgement would wait."""
-        taken = len(self._under_way) + len(self._kept)
-        return self._wanted or (self._all_kept <= MOST_KEPT and taken < AHEAD * self._crew.reached)
-
-    def _want(self) -> None:
-        """Whatever is kept, nothing of it can be judged yet."""
-        with self._room:
-            self._wanted = True
-            self._room.notify_all()
+    def _count(self, target: Target, characters: int) -> None:
+        with self._lock:
+            self._all_kept += characters - self._kept.pop(target, 0)
+            if characters:
+                self._kept[target] = characters
+            if self._all_kept > MOST_KEPT:
+                self._room.clear()
+            else:
+                self._room.set()
 
     def stop(self) -> None:
         """Ask nobody else; what is under way ends by its own deadline."""
         self._crew.stop()
+        self._room.set()
         for asked in self._asked.values():
             asked.cancel()
-        self._want()
 
     def _ask(self, target: Target, asked: Future[Transcript]) -> None:
-        with self._room:
-            self._room.wait_for(self._has_room)
-            if not asked.set_running_or_notify_cancel():
-                return
-            self._under_way[target] = time.monotonic()
-        size = 0
+        self._room.wait()
+        if not asked.set_running_or_notify_cancel():
+            return
+        self._under_way[target] = time.monotonic()
         try:
             transcript = self._read(target)
             if self._record is not None:
                 recording.save(transcript, self._record, target.name)
-            size = transcript.size
+            self._count(target, transcript.size)
+            asked.set_result(transcript)
         except BaseException as problem:  # whoever wants the transcript is told
-            outcome = partial(asked.set_exception, problem)
-        else:
-            outcome = partial(asked.set_result, transcript)
-        with self._room:
+            asked.set_exception(problem)
+        finally:
             del self._under_way[target]
-            self._kept[target] = size
-            self._all_kept += size
-        outcome()
-        self._answered.put(target)
+            self._answered.put(target)
 
     def _ask_once(self, target: Target) -> Transcript:
         done = execute(target.backend, COMMAND, stdin=self._script, deadline=self._deadline, cap=self._cap)

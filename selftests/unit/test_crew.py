@@ -18,15 +18,6 @@ def test_more_threads_only_while_the_controller_waits():
     over.set()
 
 
-def test_no_more_threads_while_somebody_is_still_to_be_judged():
-    crew, over, running = Crew(FIRST + 40, starved=lambda: False), threading.Event(), []
-    for _ in range(FIRST + 20):
-        crew.submit(lambda: (running.append(1), over.wait()))
-    time.sleep(1)
-    assert len(running) == FIRST == crew.reached
-    over.set()
-
-
 def test_never_more_than_asked_for():
     crew, over, running = Crew(3), threading.Event(), []
     for _ in range(5):
