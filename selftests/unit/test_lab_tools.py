@@ -12,8 +12,10 @@ import pytest
 from lab import runs, tools
 from lab.errors import LabError
 
+# A background job of a shell ignores SIGINT, and so do its children: a user's terminal does not.
 BUILDER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from lab import runs, tools
 work = Path(sys.argv[1])
