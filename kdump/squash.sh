@@ -44,9 +44,9 @@ squash_rules() {
     return "$status"
 }
 
-# dracut_omissions: which dracut modules and drivers dracut's configuration leaves out, and which modules it has put in by force:
-# first its files, the folders that win first, then their lines that do so, and those of dracut and mkdumprd that tell what becomes
-# of them. "no dracut" where there is none.
+# dracut_omissions: which dracut modules and drivers dracut's configuration leaves out, and which it has put in: first its files,
+# the folders that win first, then their lines that do so, and those of dracut and mkdumprd that tell what becomes of them.
+# "no dracut" where there is none.
 dracut_omissions() {
     if ! command -v dracut >/dev/null; then
         echo "no dracut"
@@ -65,7 +65,7 @@ dracut_omissions() {
     [ ! -e /etc/dracut.conf ] || set -- /etc/dracut.conf "$@"
     for file; do echo "file $file"; done
     if [ $# -gt 0 ]; then
-        grep -EH '^([^#]*[^_a-z#])?(((omit|force_add)_)?dracutmodules|omit_drivers)[+]?=' "$@"
+        grep -EH '^([^#]*[^_a-z#])?(((omit|force_add)_)?dracutmodules|((omit|add|force)_)?drivers)[+]?=' "$@"
         [ $? -le 1 ] || return 2
     fi
     set --

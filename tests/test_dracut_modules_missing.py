@@ -6,7 +6,8 @@ three things can happen, depending on the installed dracut and kdump-utils: the 
 harmless; the build fails ("installkernel failed in module squash") and kdump does not start; or the build succeeds, kdump
 reports success, and after a panic the capture kernel cannot mount its own root. Only the image's content shows the
 last. dracut 050 and what was derived from it insist on module files: there a module built into the kernel (=y) fails too.
-A build also fails for which dracut.conf leaves out a dracut module that squashing, or kdump's own module, depends on.
+A build also fails for which dracut.conf leaves out a dracut module that squashing, or kdump's own module, depends on; one
+that leaves out a driver (omit_drivers) has it missing without a word.
 An image built earlier hides all this until the next rebuild, which a kernel or configuration update starts on its own.
 """
 

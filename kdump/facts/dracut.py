@@ -42,6 +42,18 @@ dracut_args = fact(
     absent="",
 )
 
+
+def extra_modules_of(text: str) -> tuple[str, ...]:
+    """The values of ``extra_modules`` in kdump.conf, which mkdumprd hands to dracut's ``--add-drivers``.
+
+    >>> extra_modules_of("extra_modules virtio_net mlx5_core")
+    ('virtio_net', 'mlx5_core')
+    """
+    return tuple(word for name, value in options(text) if name == "extra_modules" for word in value.split())
+
+
+extra_modules = fact("extra_modules", "cat /etc/kdump.conf", extra_modules_of, absent=())
+
 dracut_omissions = fact("dracut_omissions", "dracut_omissions", omissions_of, statuses=(0, 1))
 
 # kdump-lib.sh have_compression_in_dracut_args(): "--compress=xz" is none to it
@@ -109,9 +121,12 @@ def _plan(rules: SquashRules, tools: frozenset[str]) -> SquashPlan:
 
 
 @derived
-def omitted_dracut_modules(maybe_dracut_args: Maybe[str], maybe_dracut_omissions: Maybe[Omissions]) -> Omissions:
-    """Of dracut's configuration and of dracut_args in kdump.conf."""
-    return maybe_dracut_omissions.value.with_arguments(maybe_dracut_args.value)
+def omitted_dracut_modules(
+    maybe_dracut_args: Maybe[str], maybe_dracut_omissions: Maybe[Omissions], maybe_extra_modules: Maybe[tuple[str, ...]]
+) -> Omissions:
+    """Of dracut's configuration, and of dracut_args and extra_modules in kdump.conf."""
+    found = maybe_dracut_omissions.value.with_arguments(maybe_dracut_args.value)
+    return found.adding(maybe_extra_modules.value) if found.drivers else found
 
 
 #: what dracut's squash modules depend on (modules.d/99squash of 059, 88squash-lib and 74squash-* of 112, 00systemd-initrd)
@@ -151,6 +166,7 @@ class Outcome(Enum):
     UNSQUASHED = "harmless: the image is built without squash, and is larger"
     FATAL = "the next build of the kdump initramfs fails, and then no capture kernel is loaded"
     SILENT = "the next build succeeds without it, and the image then cannot mount its own root file system"
+    LEFT_OUT = "dracut is told to leave it out (omit_drivers), and then the image cannot mount its own root file system"
     EITHER = "the next build fails, or makes an image that cannot mount its own root file system"
 
 
@@ -174,16 +190,27 @@ class Rebuild:
 
 
 @derived
-def squash_rebuild(squash_plan: SquashPlan, squash_modules: SquashModules) -> Rebuild:
+def squash_rebuild(squash_plan: SquashPlan, squash_modules: SquashModules, omitted_dracut_modules: Omissions) -> Rebuild:
     """Predict the next build, module by module."""
-    return rebuild(squash_plan, squash_modules)
+    return rebuild(squash_plan, squash_modules, omitted_dracut_modules)
 
 
-def rebuild(squash_plan: SquashPlan, squash_modules: SquashModules) -> Rebuild:
-    """What a build by this plan comes to with these modules."""
+def rebuild(squash_plan: SquashPlan, squash_modules: SquashModules, omissions: Omissions) -> Rebuild:
+    """What a build by this plan comes to with these modules.
+
+    dracut's squash modules have theirs installed as any driver is: one that is left out is left out without a word.
+    """
     names = {role: squash_plan.carrier if role == "squashfs" else role for role in ROLES}
     states = {role: squash_modules.modules[name] for role, name in names.items()}
-    outcomes = predict(squash_plan.rules, states)
+    outcomes = dict(predict(squash_plan.rules, states))
+    files = {role: name for role, name in names.items() if outcomes[role] is Outcome.HARMLESS and states[role].file_exists}
+    if Outcome.UNSQUASHED not in outcomes.values():
+        left_out = {role: omissions.driver_left_out(name) for role, name in files.items()}
+        if None in left_out.values():
+            raise CouldNotDetermine(
+                f"{omissions.who_omits} leaves drivers out; whether {' or '.join(files.values())} is one is unclear"
+            )
+        outcomes.update((role, Outcome.LEFT_OUT) for role, out in left_out.items() if out)
     return Rebuild(
         squash_modules.release,
         {role: ModuleForecast(name, states[role], outcomes[role]) for role, name in names.items()},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..fact import Maybe, derived, fact
+from ..fact import Maybe, derived
 from ..flavour import KDUMPCTL, Flavour
 from ..parsers.dracut_omissions import Omissions
-from ..parsers.dump_target import DumpTarget, options
+from ..parsers.dump_target import DumpTarget
 from ..verdict import CouldNotDetermine, NotApplicable
 from .network_target import NetworkPath, modules_on_the_way
 from .storage import Storage
@@ -27,18 +27,6 @@ _OF_INTEREST = {name for table in (_LAYERS, _PERHAPS, _PROTOCOLS) for names in t
 _OF_INTEREST |= _FOUNDATIONS | _NETWORK | {"iscsi", "nbd", "virtiofs", "btrfs"}
 #: of disks whose own way to be switched on or put together is not looked into (Storage.beyond_sight)
 _OF_INTEREST |= {"fcoe", "fcoe-uefi", "nvmf", "dmraid", "zfcp", "dasd", "dasd_mod", "dcssblk", "lunmask", "cio_ignore", "nvdimm"}
-
-
-def extra_modules_of(text: str) -> frozenset[str]:
-    """The values of ``extra_modules`` in kdump.conf, which mkdumprd hands to dracut's ``--add-drivers``.
-
-    >>> sorted(extra_modules_of("extra_modules virtio_net mlx5_core"))
-    ['mlx5_core', 'virtio_net']
-    """
-    return frozenset(word for name, value in options(text) if name == "extra_modules" for word in value.split())
-
-
-extra_modules = fact("extra_modules", "cat /etc/kdump.conf", extra_modules_of, absent=frozenset())
 
 
 @derived
@@ -91,7 +79,6 @@ def dump_drivers_left_out(
     maybe_capture_storage: Maybe[Storage],
     maybe_network_route: Maybe[NetworkPath],
     maybe_built_in_modules: Maybe[frozenset[str]],
-    maybe_extra_modules: Maybe[frozenset[str]],
 ) -> str:
     """The kernel modules that the dump target needs and the next image is told to leave out; "" where there are none.
 
@@ -102,7 +89,6 @@ def dump_drivers_left_out(
     omitted = maybe_omitted_dracut_modules.value
     if not omitted.drivers:
         return ""
-    omitted = omitted.with_drivers(maybe_extra_modules.value)
     target = maybe_dump_target.value
     if target.is_local:
         storage = maybe_capture_storage.value
@@ -117,7 +103,7 @@ def dump_drivers_left_out(
         out = [omitted.driver_left_out(name) for name in names]
         if False not in out and not any(name.replace("-", "_") in maybe_built_in_modules.value for name in names):
             (perhaps if None in out else found).append(names[0])
-    where = ", ".join(sorted(set(omitted.drivers.values())))
+    where = omitted.who_omits
     if found:
         return f"{where} leaves out {', '.join(found)}"
     if perhaps or beyond:

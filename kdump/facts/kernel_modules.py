@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..fact import Maybe, derived, fact
+from ..parsers.dracut_omissions import Omissions
 from ..verdict import CouldNotDetermine
 from .dracut import Compressor, Rebuild, SquashPlan, compressor, rebuild
 from .installed_kernel import Options
@@ -80,9 +81,9 @@ def judged_squash_modules(
 
 
 @derived
-def judged_rebuild(squash_plan: SquashPlan, judged_squash_modules: SquashModules) -> Rebuild:
+def judged_rebuild(squash_plan: SquashPlan, judged_squash_modules: SquashModules, omitted_dracut_modules: Omissions) -> Rebuild:
     """What a build of this kernel's kdump initramfs would come to, by the rules of the installed dracut."""
-    return rebuild(squash_plan, judged_squash_modules)
+    return rebuild(squash_plan, judged_squash_modules, omitted_dracut_modules)
 
 
 @derived

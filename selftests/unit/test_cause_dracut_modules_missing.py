@@ -61,6 +61,7 @@ def machine(rules, *more):
         says("installed_squash_rules", rules),
         says("squash_tools", "/usr/sbin/mksquashfs"),
         says("dracut_args", "", "", 1),
+        missing("extra_modules"),
         says("dracut_omissions", DRACUT),
         modules(),
         *more,
@@ -143,6 +144,8 @@ file /lib/kdump/dracut.conf.d/99-kdump.conf
         (f"{DRACUT_107}\n{NO_GATE}", forcing("squash-squashfs", "crypt"), UNKNOWN),
         # kdump-utils' own profile sets the list anew, and what stands behind it adds to that
         (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", RESET.replace("NAME", "50-own")), GREEN),
+        (f"{DRACUT_107}\n{NO_GATE}", leaves_out("+=' lvm '\n/etc/dracut.conf.d/own.conf:dracutmodules=''"), GREEN),
+        (f"{DRACUT_107}\n{NO_GATE}", leaves_out("+=' lvm '\n/etc/dracut.conf.d/own.conf:dracutmodules+=' base '"), UNKNOWN),
         (f"{DRACUT_107}\n{NO_GATE}", says("dracut_omissions", RESET.replace("NAME", "100-own")), RED),
         (f"{DRACUT_059}\n{OPTIONAL}", leaves_out('="squash"'), NOT_APPLICABLE),
         (f"{DRACUT_059}\n{DEPENDS}", leaves_out('="squash"'), RED),
@@ -156,6 +159,36 @@ file /lib/kdump/dracut.conf.d/99-kdump.conf
 )
 def test_what_dracut_leaves_out(rules, omissions, verdict):
     assert ask(machine(rules, omissions), FILE, "next_image_is_not_denied_what_squashing_needs")[0] is verdict
+
+
+def drivers(*lines, file="/etc/dracut.conf.d/own.conf"):
+    return says("dracut_omissions", "\n".join([f"file {file}", *(f"{file}:{line}" for line in lines), DRACUT]))
+
+
+OMITTED, ADDED = 'omit_drivers+=" overlay "', 'add_drivers+=" overlay "'
+
+
+@pytest.mark.parametrize(
+    ("rules", "readings", "verdict"),
+    [
+        (DRACUT_059, [drivers(OMITTED)], RED),
+        (DRACUT_107, [drivers(OMITTED)], RED),
+        (DRACUT_059, [drivers(OMITTED, ADDED)], GREEN),
+        (DRACUT_059, [drivers(OMITTED), says("extra_modules", "extra_modules overlay")], GREEN),
+        (DRACUT_059, [drivers(OMITTED), denied("extra_modules")], UNKNOWN),
+        (DRACUT_059, [drivers(OMITTED, 'add_drivers+=" $MINE "')], UNKNOWN),
+        (DRACUT_059, [drivers('omit_drivers+=" nouveau "')], GREEN),
+        (DRACUT_059, [drivers('omit_drivers+=" over "')], UNKNOWN),  # a part of a name counts before dracut 058
+        (DRACUT_059, [says("dracut_args", "dracut_args --omit-drivers 'overlay loop'")], RED),
+        # there is no file of it to be left out; and an image that is not squashed needs none
+        (DRACUT_059, [drivers(OMITTED), modules(overlay=BUILT_IN)], GREEN),
+        (f"{DRACUT_059}\n{GATE}", [drivers(OMITTED), modules(loop=MISSING)], GREEN),
+    ],
+)
+def test_drivers_that_dracut_leaves_out(rules, readings, verdict):
+    rules = rules if GATE in rules else f"{rules}\n{NO_GATE}"
+    found, said = ask(machine(rules, *readings), FILE, NEXT, module="overlay")
+    assert found is verdict, said
 
 
 def test_a_gate_that_leaves_squash_out_needs_nothing():

@@ -429,8 +429,9 @@ def test_what_dracut_leaves_out_of_the_next_image(readings, verdict):
 NO_DRIVERS = "next_kdump_initramfs_is_not_denied_the_drivers_of_the_dump_target"
 
 
-def without(words):
-    return omitting("plymouth", more=f'omit_drivers+=" {words} "')
+def without(words, *lines):
+    lines = "".join(f"\n/etc/dracut.conf.d/own.conf:{line}" for line in lines)
+    return omitting("plymouth", more=f'omit_drivers+=" {words} "{lines}')
 
 
 @pytest.mark.parametrize(
@@ -450,6 +451,20 @@ def without(words):
         ([omitting("plymouth"), says("dracut_args", 'dracut_args --omit-drivers "nvme"')], ABSENT),
         # what is added by its own name is not left out
         ([omitting("plymouth"), says("dracut_args", "dracut_args --omit-drivers virtio_blk --add-drivers virtio-blk")], ABSENT),
+        ([without("virtio_blk", 'add_drivers+=" nvme virtio_blk "')], ABSENT),
+        ([without("virtio_blk", "force_drivers+=' virtio_blk '")], ABSENT),
+        ([without("virtio_blk", 'add_drivers+=" nvme "')], PRESENT),
+        ([without("virtio_blk", 'add_drivers+=" virtio_blk "', 'add_drivers=" nvme "')], PRESENT),
+        ([without("virtio_.*", 'add_drivers+=" virtio_blk "')], PRESENT),  # what matches is left out, added or not
+        ([without("virtio_blk", 'add_drivers+=" $MINE "')], UNKNOWN),
+        ([without("virtio_blk", ' add_drivers+=" virtio_blk "')], UNKNOWN),  # indented: perhaps under a condition
+        ([without("nvme", 'add_drivers+=" $MINE "')], ABSENT),
+        # before dracut 107 only the first dash of a list is an underscore
+        ([without("virtio_blk", 'add_drivers+=" ib-core virtio-blk "')], UNKNOWN),
+        ([without("plymouth", 'dracutmodules=""')], ABSENT),
+        ([without("plymouth", 'dracutmodules="base kernel-modules"')], UNKNOWN),
+        ([without("plymouth", 'drivers="nvme"')], UNKNOWN),
+        ([omitting("plymouth"), says("dracut_args", "dracut_args --drivers nvme")], UNKNOWN),
         ([without("virtio_blk"), says("extra_modules", "path /var/crash\nextra_modules nvme virtio_blk")], ABSENT),
         ([without("virtio_blk"), says("extra_modules", "extra_modules nvme")], PRESENT),
         ([without("virtio_blk"), denied("extra_modules")], UNKNOWN),
