@@ -137,5 +137,8 @@ class Progress:
         self._began, self._drawn = None, False
 
     def _put(self, text: str) -> None:
-        self._writer._file.write(text)
+        try:
+            self._writer._file.write(text)
+        except UnicodeEncodeError:  # a terminal that has no "…"
+            self._writer._file.write(text.encode("ascii", "replace").decode())
         self._writer._file.flush()

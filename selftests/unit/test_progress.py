@@ -66,6 +66,16 @@ def test_a_line_never_wraps():
     assert Gathering(1, 51, 3.0, many).line(110).endswith("host-0.example.org (connect, 3 s) and 49 more")
 
 
+def test_a_terminal_that_cannot_show_an_ellipsis():
+    now = iter((0.0, 0.0, 2.0))
+    writer = Writer()
+    writer._file = io.TextIOWrapper(shown := io.BytesIO(), encoding="latin-1")
+    progress = Progress(writer, overwrites=True, clock=lambda: next(now))
+    for _ in range(2):
+        progress.show(Gathering(1, 2, 3.0, [Waiting("a-very-long-name-of-a-host.example.org", 3.0, "connect", 7.0)]))
+    assert shown.getvalue().endswith(b"waiting for a-very-long-nam?")
+
+
 def test_a_slow_machine_that_is_this_one():
     """It has no connection that would say what it does."""
     backend, told = LocalBackend(""), []
