@@ -31,8 +31,8 @@ _LEAST_SHOWN = 2000  # of a reading
 _LONGEST_CUT = 60  # characters that stand in place of others
 
 # C0 (but not TAB), DEL, C1 and the bidirectional controls: what a target prints must not drive a terminal,
-# nor reorder what a reader sees (https://trojansource.codes).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\udc80-\udcff]")
+# nor reorder what a reader sees (https://trojansource.codes). Nor surrogates, which cannot be written as UTF-8.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _PLAIN = bytes((*range(0x20, 0x7F), *b"\t\n"))
 

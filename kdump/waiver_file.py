@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from .report.model import Waiver
+from .transcript import sanitise
 from .waivers import BadWaivers, Entry, meant
 
 FIELDS = ("cause", "hosts", "justification", "owner", "expires")
@@ -73,7 +74,7 @@ def _entry(node: yaml.Node, path: Path, today: date) -> Entry:
 def _text(node: yaml.Node, name: str, path: Path) -> str:
     if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null" or not node.value.strip():
         raise BadWaivers(f"{path}:{node.start_mark.line + 1}: {name} must be a text that is not empty")
-    return " ".join(node.value.split())
+    return sanitise(" ".join(node.value.split()))  # it goes where what hosts say goes: terminal, pages, files in UTF-8
 
 
 def _patterns(node: yaml.Node, path: Path) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from pytest_metadata.plugin import metadata_key  # type: ignore[import-untyped]
 
 from .. import __version__
 from ..cause import Cause
+from ..transcript import sanitise
 from ..verdict import Verdict
 from . import comparison, excerpt, fleet_page
 from .collector import finding_of
@@ -213,7 +214,7 @@ class Page:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Replace the environment, which lists what a CI server's variables hold, by what a reader needs."""
-        asked = {str(key): str(value) for key, value in self._config.option.metadata}
+        asked = {sanitise(str(key)): sanitise(str(value)) for key, value in self._config.option.metadata}
         shown = self._config.stash[metadata_key]
         plugins = shown.get("Plugins", {})
         shown.clear()

@@ -30,6 +30,13 @@ def entries(tmp_path, *texts):
     return found
 
 
+@pytest.mark.hostility(20)
+def test_its_words_can_be_shown_and_written(tmp_path):
+    """YAML knows escapes for what drives a terminal, and for what is no text in UTF-8."""
+    (entry,) = entries(tmp_path, text(justification=r'"\e[2Jknown \ud800"'))
+    assert entry.waiver.justification == r"\x1b[2Jknown \ud800"
+
+
 @pytest.mark.hostility(24)
 @pytest.mark.parametrize(
     ("content", "sentence"),
