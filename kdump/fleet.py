@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .answer import put
-from .history.plugin import DEFAULT
+from .history.plugin import DEFAULT, KEEP, KEEP_TRANSCRIPTS
 from .history.store import BadHistory, Store, StoredRun
 from .report import fleet_page, json_report
 from .report.changes import RUNS_LOOKED_AT, compare
@@ -118,12 +118,7 @@ def _missing(store: Store, run: StoredRun) -> str:
 
 def _write(store: Store, stored: StoredRun, options: argparse.Namespace) -> int:
     run = store.load(stored)
-    notice = ""
-    if not stored.complete:
-        finished = set(store.finished(stored.id))
-        left = [name for name in stored.expected if name not in finished]
-        named = f"; missing: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}" if left else ""
-        notice = f"{_missing(store, stored)} were judged{named}"
+    notice = run.incomplete or ("" if stored.complete else f"{_missing(store, stored)} were judged")
     past = store.past(stored.selection, stored.shard, stored.id, RUNS_LOOKED_AT - 1)
     run.changes = compare(run, past, store.seen_dumps(stored.id), store.dumps(stored.selection, stored.id))
     status = _status(run, stored)
@@ -179,6 +174,7 @@ def _merge(options: argparse.Namespace) -> int:
             found = target.load(target.run(merged))
             reviews = joined([run.waivers for _, _, run in runs])
             target.finish(merged, duration, _joined([run.exit_status for _, _, run in runs], found), reviews)
+            target.prune(first.selection, "", KEEP, KEEP_TRANSCRIPTS)
             return _write(target, target.run(merged), options)
     finally:
         for _, store in shards:

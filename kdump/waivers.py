@@ -85,7 +85,11 @@ class Waivers:
         return [entry for entry in self.entries if entry.cause == cause and entry.covers(finding.host, groups)]
 
     def review(self, findings: Sequence[Finding], hosts: Mapping[str, HostState]) -> list[WaiverReview]:
-        """How each entry stands after a run, those first that somebody must look at."""
+        """How each entry stands after a run, those first that somebody must look at.
+
+        An entry for hosts of other shards alone is left out: nothing of it can be said here.
+        """
+        entries = [entry for entry in self.entries if any(entry.covers(host.name, host.groups) for host in hosts.values())]
         present: dict[Entry, set[str]] = {entry: set() for entry in self.entries}
         unknown: set[Entry] = set()
         for finding in findings:
@@ -97,7 +101,7 @@ class Waivers:
                     else:
                         unknown.add(entry)
         judged = {finding.cause.id for finding in findings if finding.cause}
-        for entry in self.entries:
+        for entry in entries:
             if entry.cause not in judged or any(
                 not host.reached and entry.covers(host.name, host.groups) for host in hosts.values()
             ):
@@ -106,7 +110,7 @@ class Waivers:
             WaiverReview(
                 entry.cause, entry.hosts, entry.waiver, tuple(sorted(present[entry])), self._standing(entry, present, unknown)
             )
-            for entry in self.entries
+            for entry in entries
         ]
         return _sorted(reviews)
 

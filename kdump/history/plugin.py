@@ -105,10 +105,10 @@ class History:
         self._id = last.id
         self._waive_anew(store, last.id)
         kept = store.load(last)
-        self._resumed = kept.hosts
-        self._resumed_tests = last.tests if kept.hosts else ()
+        self._resumed = {name: host for name, host in kept.hosts.items() if name not in kept.unfinished}
+        self._resumed_tests = last.tests if self._resumed else ()
         self._run.findings += kept.findings
-        self._run.hosts.update(kept.hosts)
+        self._run.hosts.update(self._resumed)
 
     def _waive_anew(self, store: Store, run: int) -> None:
         """What was waived when a host was judged need not be so any more: the file, or the day, is another."""

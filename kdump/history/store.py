@@ -111,6 +111,7 @@ class Store:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+            self._check_version(self._connection)
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -138,12 +139,16 @@ class Store:
             connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
 
     def _check_version(self, connection: sqlite3.Connection) -> int:
+        # in this order: another process may be making the tables, and the version with them, at this moment
+        holds_any = connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(SCHEMA):
             raise BadHistory(
                 f"the history {self.path} was written by a newer suite (schema {version}, this one knows {len(SCHEMA)}): "
                 "use that suite, or name another file with --history=FILE"
             )
+        if holds_any and not version:
+            raise BadHistory(f"{self.path} holds something else: name another file with --history=FILE")
         return version
 
     @contextmanager
@@ -314,11 +319,13 @@ class Store:
             yield met, found, transcript, seen
 
     def load(self, stored: StoredRun) -> Run:
-        """A run as the reports see it; hosts that are not finished are left out."""
+        """A run as the reports see it, with the hosts that are not finished."""
         found = {host.name: (host, findings) for host, findings, _, _ in self.hosts(stored.id)}
-        names = [name for name in stored.expected if name in found] or list(found)
-        findings = [finding for name in names for finding in found[name][1]]
-        return Run(stored.info, {name: found[name][0] for name in names}, findings, waivers=list(stored.waivers))
+        names = dict.fromkeys([*stored.expected, *found])
+        hosts = {name: found[name][0] if name in found else HostState(name) for name in names}
+        findings = [finding for name in names if name in found for finding in found[name][1]]
+        left = [name for name in names if name not in found]
+        return Run(stored.info, hosts, findings, waivers=list(stored.waivers), unfinished=left)
 
     def past(self, selection: str, shard: str, before: int, most: int) -> list[PastRun]:
         """The newest complete runs of a selection before a run, the newest first; of the same part of it, where it is sharded."""

@@ -166,11 +166,13 @@ def test_killed_at_any_moment_loses_no_finished_host_and_resumes(fleet, monkeypa
         # the line of a host's last test is written after the host was kept
         assert acknowledged <= set(store.finished(store.run().id))
         store.close()
-    status, text = fleet("report", module="kdump.fleet")
+    status, text = fleet("report", "--json=cut.json", module="kdump.fleet")
     assert status in (1, 6)
     assert "INCOMPLETE" in text
     assert "INCOMPLETE" in page(fleet)
     finished = Store(history).finished(Store(history).run().id)
+    left = json.loads(fleet.path.joinpath("cut.json").read_text())["run"]["unfinished_hosts"]
+    assert sorted([*left, *finished]) == sorted(f"h{index}" for index in range(12))
     fleet.path.joinpath("asked").unlink()
     assert fleet("--resume")[0] == 1
     assert fleet.asked() == sorted(f"h{index}.transcript" for index in range(12) if f"h{index}" not in finished)

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from kdump import fleet
 from kdump.history import store as history
 from kdump.history.store import BadHistory, Store
 from kdump.report.changes import KnownDumps, PastRun, SeenDump, compare
@@ -54,6 +55,13 @@ def test_a_run_is_complete_when_every_expected_host_is_there(store):
     add(store, expected=["db1", "db2"])
     assert not store.run().complete
     assert store.past("selection", "", 99, 9) == []
+
+
+def test_a_run_that_was_cut_off_names_whom_it_lacks(store):
+    add(store, hosts=("db1", "db2"))
+    run = store.load(store.run(add(store, expected=["db1", "db2"])))
+    assert (list(run.hosts), run.unfinished) == (["db1", "db2"], ["db2"])
+    assert compare(run, store.past("selection", "", 2, 9)).gone == ()  # nobody looked
 
 
 def test_a_run_that_ended_before_its_hosts_were_known_is_not_complete(store):
@@ -104,6 +112,20 @@ def test_retention(store):
     assert [next(store.hosts(run))[2] is None for run in runs[2:]] == [True, True, False]
 
 
+def test_a_history_of_merged_shards_is_bounded(tmp_path, monkeypatch):
+    parts = [tmp_path / "1.sqlite", tmp_path / "2.sqlite"]
+    for number, path in enumerate(parts, 1):
+        part = Store(path)
+        run = part.begin(INFO, "selection", f"{number}/2")
+        part.expect(run, [f"db{number}"], ["test_y"])
+        part.add_host(run, HostState(f"db{number}"), [finding(RESERVE, A, host=f"db{number}")], None, ())
+        part.finish(run, 1.5, 0)
+    monkeypatch.setattr(fleet, "KEEP", 2)
+    whole = tmp_path / "all.sqlite"
+    assert [fleet.main(["merge", *map(str, parts), f"--history={whole}"]) for _ in range(4)] == [0] * 4
+    assert [len(run.expected) for run in Store(whole).runs()] == [2, 2]
+
+
 def test_the_last_complete_run_is_never_forgotten_nor_one_under_way(store, monkeypatch):
     complete = add(store)
     running = store.begin(INFO, "selection")
@@ -114,6 +136,18 @@ def test_the_last_complete_run_is_never_forgotten_nor_one_under_way(store, monke
         add(store, expected=["db1", "db2"])
     store.prune("selection", "", keep=1, keep_transcripts=1)
     assert {complete, running} < {run.id for run in store.runs()}
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path):
+    path = tmp_path / "cookies.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE cookie (id)")
+    for how in ({}, {"read_only": True}):
+        with pytest.raises(BadHistory, match=r"cookies\.sqlite holds something else: name another file with --history=FILE"):
+            Store(path, **how)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("cookie",)]
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
 def test_a_file_that_cannot_be_written_can_be_read(store):

@@ -141,6 +141,11 @@ def test_a_dead_host_does_not_make_a_waiver_look_needless(tmp_path):
     assert waivers.review([found("x", Verdict.ABSENT)], hosts)[0].standing is WaiverStanding.IN_FORCE
 
 
+def test_a_waiver_of_another_shards_hosts_does_not_look_needless(tmp_path):
+    waivers = Waivers(tuple(entries(tmp_path, text())), TODAY)
+    assert waivers.review([found("x", Verdict.ABSENT)], {"x": HostState("x")}) == []
+
+
 def test_the_reviews_of_shards_are_joined():
     waiver = Waiver("known", "ops", TODAY)
     expired, needless = [
