@@ -75,7 +75,7 @@ def targets(
     selections = selections or inventory.Selections()
     _refuse_unused(given, limit, options)
     found: dict[str, Target] = {}
-    origins: dict[str, Spec] = {}
+    origins: dict[tuple[str, str], tuple[Spec, str]] = {}
     memberships: dict[int, dict[str, list[str]]] = {}
     for spec in given:  # all of them, before the first backend costs anything
         check(spec, options.get("connection"))
@@ -84,11 +84,13 @@ def targets(
             name = _display_name(spec, backend)
             if isinstance(backend, RecordingBackend) and name in found:  # two folders with files of the same name
                 name = str(backend.path)
-            same = name.lower() if not isinstance(backend, RecordingBackend) else name  # names of the DNS have no case
-            if same in origins:
-                both = f"{origins[same].text!r} and by {spec.text!r}"
-                raise BadHosts(f"{spec.origin}: the host {name!r} is selected twice, by {both}")
-            origins[same] = spec
+            same = _machine(name, backend)
+            if name in found or same in origins:
+                before, other = origins.get(same, (spec, name))
+                twice = f"{other!r} and {name!r} are one" if other != name else f"{name!r} is selected twice"
+                both = f", by {before.text!r} and by {spec.text!r}" if before != spec else ""
+                raise BadHosts(f"{spec.origin}: the host {twice}{both}")
+            origins[same] = spec, name
             found[name] = Target(name, backend, Host(backend), _groups(backend, memberships))
     known = selections.known()
     for spec in given:
@@ -97,6 +99,17 @@ def targets(
                 "is a name of the inventory: write ansible:// before it, or a colon between patterns (ansible://web:db)"
             )
     return list(found.values())
+
+
+def _machine(name: str, backend: BaseBackend) -> tuple[str, str]:
+    """The same for names that the DNS does not tell apart, unless the inventory gives them addresses of their own."""
+    if isinstance(backend, RecordingBackend):
+        return name, ""
+    runner = getattr(backend, "ansible_runner", None)
+    variables = runner.inventory.get("_meta", {}).get("hostvars", {}).get(backend.host, {}) if runner else {}
+    address = variables.get("ansible_host", variables.get("ansible_ssh_host", ""))
+    port = variables.get("ansible_port", variables.get("ansible_ssh_port", ""))
+    return name.lower(), f"{address}:{port}".lower() if address or port else ""
 
 
 def _is_ansible(spec: Spec, options: dict[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from testinfra.utils.ansible_runner import AnsibleRunner, itergroup
 
 from .connection.errors import printable
 from .host_specs import BadHosts, bad_address, bad_name
+from .inventory_words import assigned, explain, last_error, place, refuse_list, refuse_mixed_up, refuse_skipped, refuse_twice
 
 DEADLINE = 120.0  # s, of a dynamic inventory
 REDRAW = 0.5  # s
@@ -57,6 +58,8 @@ def select(inventory: str | None, pattern: str, limit: str | None = None, tell: 
             runner.inventory = _read(inventory, reading.end(tell))
         known = list(dict.fromkeys(itergroup(runner.inventory, "all")))
         names = known if searching is None else _matching(pattern, searching.end(tell), known)
+    if not known:
+        refuse_list(inventory)
     if not names:
         limited = f" with --limit={limit}" if limit else ""
         raise BadHosts(f"ansible://{pattern}: no host matches{limited} ({_hosts(known)} known)")
@@ -107,7 +110,7 @@ def _matching(pattern: str, found: subprocess.CompletedProcess[str], known: Sequ
         name = printable(unmatched[1])
         raise BadHosts(f"ansible://{pattern}: {name!r} is no host and no group of the inventory ({_hosts(known)} known)")
     if found.returncode and "no hosts to target" not in words and known:
-        raise BadHosts(f"ansible://{pattern}: {_last_error(found.stderr)}")
+        raise BadHosts(f"ansible://{pattern}: {last_error(found.stderr)}")
     return [line.strip() for line in found.stdout.splitlines() if line.startswith("    ")]
 
 
@@ -161,92 +164,16 @@ class _Program:
 
 def _read(inventory: str | None, done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """The inventory in what ``ansible-inventory --list`` wrote."""
+    refuse_skipped(done.stderr, inventory)
+    if done.returncode:
+        raise BadHosts(f"the Ansible inventory cannot be used: {explain(done.stderr, inventory)}")
     try:
-        if done.returncode == 0:
-            read: dict[str, Any] = json.loads(done.stdout)
-            _refuse_twice(inventory)
-            return read
+        read: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
         raise BadHosts(f"ansible-inventory answered something other than JSON: {error}") from error
-    raise BadHosts(f"the Ansible inventory cannot be used: {explain(done.stderr, inventory)}")
-
-
-def explain(errors: str, inventory: str | None) -> str:
-    """Of what ansible-inventory wrote, the sentence of the plugin that was meant, with file and line where they are known.
-
-    Ansible tries its plugins one after the other, and each that fails has a paragraph.
-    """
-    path = Path(inventory) if inventory else None
-    text = _text(path)
-    origins = re.findall(r"^Origin: (\S+?:\d+)(?::\d+)?$", errors, re.MULTILINE)
-    found = {name: " ".join(words.split()) for name, words in _SAID.findall(errors)}
-    if path is not None and text is None and path.is_file():
-        return f"{path}: is not text"
-    if "script" in found:
-        said = re.search(r"Standard error from inventory script:\n(.+)", errors)
-        return f"{inventory}: {printable(found['script'])}{f' ({printable(said[1])})' if said else ''}"
-    looks_ini = bool(text) and (path is not None and path.suffix not in (".yml", ".yaml", ".json"))
-    words = found.get("ini", "") if looks_ini else found.get("yaml") or found.get("auto") or next(iter(found.values()), "")
-    if not words:
-        return f"{inventory or 'ansible.cfg'}: {_last_error(errors)}"
-    words = printable(words.removeprefix("Failed to parse inventory: ").removeprefix("YAML parsing failed: ").rstrip("."))
-    if not looks_ini:
-        return f"{origins[0] if origins else inventory}: {words}"
-    line, better = _line_of(text or "", words)
-    if line and _OF_SECRETS.search((text or "").splitlines()[line - 1]):
-        words = re.sub(r"got: .*", "got: ***", words)
-    return f"{path}{f':{line}' if line else ''}: {better or words}"
-
-
-_OF_SECRETS = re.compile("pass|secret|token", re.IGNORECASE)  # a space after ansible_password= leaves it a word of its own
-_SAID = re.compile(r"Failed to parse inventory with '(\w+)' plugin: (.+?)(?:\n\n|\Z)", re.DOTALL)
-
-
-def _line_of(text: str, words: str) -> tuple[int, str]:
-    """Where an INI inventory has what Ansible complains of, which names no line of it; and better words, where there are."""
-    if text.startswith("\ufeff"):
-        return 1, "begins with a byte order mark: save it as UTF-8 without one"
-    lines = list(enumerate(text.splitlines(), 1))
-    for number, line in lines:
-        if line.startswith("[") and not re.fullmatch(r"\[[^\[\]]+\]\s*([#;].*)?", line):
-            return number, f"is not the head of a section: {printable(line, 60)!r}"
-    quoted = re.findall(r"'([^']+)'|got: (\S+)", words)
-    for token in [one or other for one, other in quoted]:
-        # of a group that contains itself, the line that closes the circle
-        for number, line in reversed(lines) if "recursive" in words else lines:
-            if not line.startswith("[") and token in line.split(":")[0].split():
-                return number, ""
-    return 0, ""
-
-
-def _text(path: Path | None) -> str | None:
-    try:
-        data = path.read_bytes() if path is not None and path.is_file() else b""
-        return None if b"\0" in data else data.decode()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _last_error(errors: str) -> str:
-    lines = [line.removeprefix("[ERROR]: ") for line in errors.splitlines() if line.startswith("[ERROR]: ")]
-    return printable(lines[-1] if lines else (errors.strip().splitlines() or ["Ansible gave no reason"])[-1])
-
-
-def _refuse_twice(inventory: str | None) -> None:
-    """A host that stands twice in a section of an INI file: Ansible joins the two, and one address is lost unsaid."""
-    path = Path(inventory) if inventory else None
-    text = _text(path)
-    if path is None or not text or os.access(path, os.X_OK) or path.suffix in (".yml", ".yaml", ".json"):
-        return
-    seen: dict[str, int] = {}
-    holds_hosts = True
-    for number, line in enumerate(text.splitlines(), 1):
-        if head := re.match(r"\[([^\[\]]+)\]", line):
-            holds_hosts, seen = ":" not in head[1], {}
-        elif holds_hosts and (found := re.match(r"\s*([^\s#;]+)", line)):
-            if found[1] in seen:
-                raise BadHosts(f"{path}:{number}: the host {printable(found[1])!r} stands here and in line {seen[found[1]]}")
-            seen[found[1]] = number
+    refuse_twice(inventory)
+    refuse_mixed_up(done.stderr, inventory, read)
+    return read
 
 
 def _check(inventory: str | None, read: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -254,13 +181,13 @@ def _check(inventory: str | None, read: Mapping[str, Any], names: Iterable[str])
     variables = read.get("_meta", {}).get("hostvars", {})
     for name in names:
         if unfit := bad_name(name):
-            place = _place(inventory, name, rf"(^|\s)[\"']?{re.escape(name)}[\"']?(\s|:|$)")
-            raise BadHosts(f"{place}: {printable(name, 60)!r} {unfit}")
+            where = place(inventory, name, rf"(^|\s)[\"']?{re.escape(name)}[\"']?(\s|:|$)")
+            raise BadHosts(f"{where}: {printable(name, 60)!r} {unfit}")
         for key, why in (("ansible_port", _bad_port), ("ansible_ssh_port", _bad_port), ("ansible_host", _bad_host)):
             value = variables.get(name, {}).get(key)
             problem = why(value) if value is not None and "{{" not in str(value) else ""
             if problem:
-                raise BadHosts(f"{_place(inventory, name, _assigned(key, value))}: host {name!r}: {key} {problem}")
+                raise BadHosts(f"{place(inventory, name, assigned(key, value))}: host {name!r}: {key} {problem}")
 
 
 def _bad_port(value: object) -> str:
@@ -272,16 +199,3 @@ def _bad_port(value: object) -> str:
 def _bad_host(value: object) -> str:
     why = bad_address(str(value))
     return f"{printable(str(value), 60)!r} {why}" if why else ""
-
-
-def _assigned(key: str, value: object) -> str:
-    return rf"\b{re.escape(key)}\s*[=:]\s*[\"']?{re.escape(str(value))}(?![\w.:])"
-
-
-def _place(inventory: str | None, name: str, pattern: str) -> str:
-    """The file, and the line where something of a host stands, if it is found there: group_vars or a program may say it."""
-    path = Path(inventory) if inventory else None
-    wanted = re.compile(pattern)
-    lines = [(number, line) for number, line in enumerate((_text(path) or "").splitlines(), 1) if wanted.search(line)]
-    line = next((number for number, line in lines if name in line.split()), lines[0][0] if lines else 0)
-    return f"{inventory or 'the Ansible inventory'}{f':{line}' if line else ''}"

@@ -172,6 +172,9 @@ def adapt(host: str, given: dict[str, Any], has_arguments: bool, become_method: 
     for name, value in variables.items():
         if name.startswith("ansible_") and isinstance(value, str) and "{{" in value and name in _USED:
             raise _problem(host, f"{name} holds a template, which ansible-inventory leaves as it is", "write the value")
+        if isinstance(value, dict) and "__ansible_vault" in value and name in _USED:  # else sudo would be given the ciphertext
+            remedy = "encrypt the file that it stands in as a whole, or leave it out (sudo's password: KDUMP_SUDO_PASSWORD)"
+            raise _problem(host, f"{name} is a value of Ansible Vault, which ansible-inventory leaves as it is", remedy)
     for name in ("ansible_ssh_pass", "ansible_password", "ansible_ssh_password"):
         if variables.get(name):
             raise _problem(host, f"{name} is set", "use a key or an agent; one password for all hosts: KDUMP_SSH_PASSWORD")

@@ -114,9 +114,17 @@ def test_a_pattern_that_selects_nothing_is_refused(pattern: str, measured, limit
         ("space.ini", b"w ansible_password= canary\n", "space.ini:1: Expected key=value host variable assignment, got: ***"),
         ("cycle.ini", b"[a:children]\nb\n[b:children]\na\n[a]\nx\n", "cycle.ini:4: Adding group 'a' as child to 'b'"),
         ("twice.ini", b"[web]\nweb1\nweb1 ansible_port=1\n", "twice.ini:3: the host 'web1' stands here and in line 2"),
+        ("twice.json", b'{"w": {"hosts": {\n"a": {},\n"a": {}}}}', "twice.json:3: 'a' stands twice in one mapping"),
         ("port.ini", b"[web]\nweb1 ansible_port=ssh\n", "port.ini:2: host 'web1': ansible_port 'ssh' is not a number"),
         ("name.ini", b"[web]\nweb1\nw<b>x ansible_port=1\n", "name.ini:3: 'w<b>x' is not a host name"),
         ("name.yml", b"all:\n  hosts:\n    'a;b':\n", "name.yml:3: 'a;b' is not a host name"),
+        ("one.ini", b"a ansible_port=1\nA ansible_port=1\n", "the host 'a' and 'A' are one"),
+        ("list.json", b'\n["a",\n"b"]', "list.json:2: is a list: an inventory is a mapping of groups"),
+        ("hosts.json", b'{"web":\n{"hosts": ["a", "b"]}}', "hosts.json:2: hosts of the group 'web' are no mapping"),
+        ("cut.json", b'{"web": {"hosts":\n{"a": {},', "cut.json:2: While parsing"),
+        ("port.json", b'{"web": {"hosts":\n{"a": {"ansible_port": "x"}}}}', "port.json:2: host 'a': ansible_port 'x'"),
+        ("key.yml", b"web:\n  hosts: {a: }\n  childern: {db: }\n", "key.yml:3: the group 'web' has the key 'childern'"),
+        ("both.ini", b"[b]\nb ansible_host=a\nc\n", "both.ini:2: a host and a group of others are called 'b'"),
         ("bad.yml", b"all:\n  hosts:\n    a:\n  - b\n", "bad.yml:4: While parsing a block mapping"),
         ("port.yml", b"all:\n  hosts:\n    a:\n      ansible_port: 70000\n", "port.yml:4: host 'a': ansible_port '70000'"),
         ("exit.sh", b"#!/bin/sh\necho no token >&2\nexit 1\n", "non-zero exit code 1. (no token)"),
@@ -132,7 +140,11 @@ def test_what_cannot_be_used_is_refused_by_file_and_line(name: str, content: byt
         names(f"./{name}" if content is None else str(Path(name).absolute()))
     assert time.monotonic() - started < LIMIT
     assert words in str(caught.value)
-    assert not any(word in str(caught.value) for word in ("\n", "CommandResult", "canary"))
+    assert not any(word in str(caught.value) for word in ("\n", "CommandResult", "canary", "other than JSON", "<class"))
+
+
+def test_names_that_differ_in_case_and_address_are_hosts_of_their_own() -> None:
+    assert names(write("case.ini", "[A]\nA\n[web]\na ansible_host=127.0.0.1\n")) == ["A", "a"]
 
 
 def test_an_inventory_that_nothing_uses_is_refused() -> None:

@@ -162,6 +162,10 @@ def test_ansible_variables_that_are_honoured(variables: dict[str, object], argum
         ({"ansible_ssh_pass": "canary"}, "use a key"),
         ({"ansible_become": True, "ansible_become_method": "doas"}, "doas is not supported"),
         ({"ansible_host": "{{ addr }}"}, "ansible_host holds a template"),
+        (
+            {"ansible_become_pass": {"__ansible_vault": "$ANSIBLE_VAULT;canary"}},
+            "ansible_become_password is a value of Ansible Vault",
+        ),
         ({"ansible_shell_type": "powershell"}, "Windows"),
         ({"ansible_timeout": "soon"}, "not a number"),
     ],
