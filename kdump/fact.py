@@ -28,6 +28,7 @@ KERNEL = "{kernel}"
 REMEMBERED = 16384  # characters of a reading whose value is kept for the next host that says the same
 _VALUES = 4096  # that are kept so; as many of derived facts
 TIMED_OUT = (124, 137)  # coreutils' timeout(1): 124 after TERM, 128+9 after KILL
+_DENIED = ("Permission denied", "Operation not permitted", "must be root")
 #: of a program that is there, and ends with 127 as one that is not: glibc's elf/rtld.c, musl's ldso/dynlink.c
 _CANNOT_START = ("error while loading shared libraries", "Error loading shared library")
 _UNSET: Any = object()
@@ -78,8 +79,10 @@ class Fact(Generic[T]):
     def value_of(self, reading: Reading, uid: Reading | None, no_sudo: str) -> T:
         """The value that its reading says, as :meth:`of`; ``uid``, ``no_sudo``: who ran the probe, and why not root."""
         how_to_be_root = no_sudo or "connect as root or use --sudo"
-        # grep's 1 means that there is no such line, unless something was complained of
-        if reading.status == 0 or (reading.status in self.statuses and not reading.errors):
+        # a pipeline ends well although its first program may not look; grep's 1 means that there is no such line, unless
+        # something was complained of
+        allowed = not any(words in reading.errors for words in _DENIED)
+        if allowed and (reading.status == 0 or (reading.status in self.statuses and not reading.errors)):
             if self.root and not _is_root(uid):
                 raise CouldNotDetermine(f"{self.name}: needs root: {how_to_be_root}")
             try:
@@ -90,7 +93,7 @@ class Fact(Generic[T]):
 
     def _without_output(self, reading: Reading, how_to_be_root: str) -> T:
         complaint = reading.errors.split("\n")[-1] if reading.errors else f"exit status {reading.status}"
-        if any(word in reading.errors for word in ("Permission denied", "Operation not permitted", "must be root")):
+        if any(words in reading.errors for words in _DENIED):
             raise CouldNotDetermine(f"{self.name}: permission denied: {how_to_be_root} ({complaint})")
         if reading.status in TIMED_OUT:
             raise CouldNotDetermine(f"{self.name}: `{self.command}` did not finish in time")

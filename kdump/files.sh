@@ -1,7 +1,8 @@
-# POSIX sh. The same fact under several names.
+# POSIX sh. Whether files are there, and what they say. Only "No such file or directory" is absence: a shell's own test of a file
+# fails in the same way where a policy forbids the look (SELinux, a folder that may not be entered).
 
 # first_of FILE…: the first of these files that exists (a kernel interface and its older name). Where none does, cat
-# says so, or says what forbids to look.
+# says so of each, or says what forbids to look.
 first_of() {
     for file; do
         if [ -e "$file" ]; then
@@ -9,5 +10,64 @@ first_of() {
             return
         fi
     done
-    cat "$file"
+    cat "$@"
+}
+
+# there FILE: whether it exists. Where it is not to be seen its folder tells, which lists also what may not be looked at; where
+# that cannot be listed either, that is said, and no reading that complains so is taken for an answer. Takes no process.
+there() {
+    [ ! -e "$1" ] || return 0
+    hops=0
+    there_below "$1"
+}
+
+there_below() {
+    if [ -L "$1" ]; then # it leads nowhere, or to what may not be looked at
+        hops=$((hops + 1))
+        [ "$hops" -lt 9 ] || return 1
+        set -- "${1%/*}" "$(readlink "$1")"
+        case $2 in
+        /*) set -- "$2" ;;
+        *) set -- "$1/$2" ;;
+        esac
+        [ ! -e "$1" ] || return 0
+        there_below "$1"
+        return
+    fi
+    [ -n "$1" ] || return 0
+    set -- "${1%/*}" "${1##*/}" "$1"
+    # a pattern that only this name matches: what a folder lists, the shell takes without a look at it
+    last=${2#"${2%?}"}
+    # shellcheck disable=SC2231  # the pattern is meant
+    for listed in "$1/${2%?}"[$last]; do
+        [ "${listed##*/}" != "$2" ] || return 0
+    done
+    [ ! -r "${1:-/}" ] || return 1
+    there_below "$1" || return 1
+    echo "$3: Permission denied" >&2
+    return 1
+}
+
+# lines_in EXPRESSION FILE…: what grep -EH finds in those of these files that exist. Of a folder it is only seen whether it can
+# be listed.
+lines_in() {
+    { said=$(exec grep -EH -e "$@" 2>&1 >&5); } 5>&1
+    status=$?
+    [ -n "$said" ] || return "$status"
+    status=0
+    set -f
+    # shellcheck disable=SC2154  # probe.sh sets it
+    IFS=$line_break
+    for line in $said; do
+        case $line in
+        *': No such file or directory' | *': Not a directory' | *': Is a directory') ;;
+        *)
+            printf '%s\n' "$line" >&2
+            status=2
+            ;;
+        esac
+    done
+    unset IFS
+    set +f
+    return "$status"
 }

@@ -140,7 +140,7 @@ file_readings() {
         for candidate in $2; do
             [ ! -e "$candidate" ] || { file=$candidate && break; }
         done
-        set -- "$@" "$1" "${file##* }" "$3"
+        set -- "$@" "$1" "$file" "$3"
         shift 3
     done
     # shellcheck disable=SC2016  # awk's own
@@ -175,18 +175,28 @@ file_readings() {
     while [ $# -gt 0 ]; do
         case ${texts:+"$left"} in
         '' | *" $number "*)
-            complaint=${complaints%%"$line_break"*}
-            case $complaint in
-            cat:*"$2"*': No such file or directory')
-                case $1 in
-                grep\ *) printf '%s$ %s\n%s! grep%s\n%s[2]\n' "$mark" "$1" "$mark" "${complaint#cat}" "$mark" ;;
-                cut\ *) printf '%s$ %s\n%s! cut%s\n%s[1]\n' "$mark" "$1" "$mark" "${complaint#cat}" "$mark" ;;
-                *) printf '%s$ %s\n%s! %s\n%s[1]\n' "$mark" "$1" "$mark" "$complaint" "$mark" ;;
-                esac
-                complaints=${complaints#*"$line_break"}
-                ;;
-            *) reading "$1" ;;
+            tool='cat' status=1 said=''
+            case $1 in
+            grep\ *) tool='grep' status=2 ;;
+            cut\ *) tool='cut' ;;
             esac
+            for candidate in $2; do # none of several
+                complaint=${complaints%%"$line_break"*}
+                case $complaint in
+                cat:*"$candidate"*': No such file or directory') ;;
+                *)
+                    said=
+                    break
+                    ;;
+                esac
+                said=$said$mark'! '$tool${complaint#cat}$line_break
+                complaints=${complaints#*"$line_break"}
+            done
+            if [ -n "$said" ]; then
+                printf '%s$ %s\n%s%s[%s]\n' "$mark" "$1" "$said" "$mark" "$status"
+            else
+                reading "$1"
+            fi
             ;;
         esac
         number=$((number + 3))

@@ -10,40 +10,41 @@ watchdogs() {
         return 65
     fi
     dogs=
-    if [ -e /sys/class/misc/watchdog ] && [ ! -e /sys/class/watchdog/watchdog0 ]; then
+    if there /sys/class/misc/watchdog && ! there /sys/class/watchdog/watchdog0; then
         legacy_watchdog
         dogs=1
     fi
-    if [ ! -e /sys/class/watchdog ]; then
+    if ! there /sys/class/watchdog; then
         [ -n "$dogs" ] || echo none
         return 0
     fi
     for parameter in handle_boot_enabled open_timeout; do
         file=/sys/module/watchdog/parameters/$parameter
-        [ ! -e "$file" ] || printf 'core %s %s\n' "$parameter" "$(cat "$file")"
+        ! there "$file" || printf 'core %s %s\n' "$parameter" "$(cat "$file")"
     done
     cd /sys/class/watchdog || return
+    [ -r . ] || { ls . && return 65; } || return # it only looks empty
     counts=
     for dog in *; do
-        [ -e "$dog" ] || continue
+        [ "$dog" != '*' ] || continue
         dogs=1
         for attribute in identity state timeout max_timeout timeleft nowayout bootstatus; do
-            [ ! -e "$dog/$attribute" ] || printf '%s %s %s\n' "$dog" "$attribute" "$(cat "$dog/$attribute" 2>/dev/null)"
+            ! there "$PWD/$dog/$attribute" || printf '%s %s %s\n' "$dog" "$attribute" "$(cat "$dog/$attribute" 2>/dev/null)"
         done
         # its driver, and those of the devices that it is a part of: without them it is not found
         link=
         what=driver
-        if [ -e "$dog/device" ]; then
-            link=$(readlink -f "$dog/device")
+        if there "$PWD/$dog/device"; then
+            link=$(readlink -f "$dog/device") || return
         else # a driver that names no device: whatever uses the watchdog core
             for module in /sys/module/watchdog/holders/*; do
-                [ ! -e "$module" ] || printf '%s driver %s\n' "$dog" "${module##*/}"
+                ! there "$module" || printf '%s driver %s\n' "$dog" "${module##*/}"
             done
         fi
         while [ "${#link}" -gt 12 ]; do
-            if [ -e "$link/driver" ]; then
+            if there "$link/driver"; then
                 module=
-                if [ -e "$link/driver/module" ]; then
+                if there "$link/driver/module"; then
                     module=$(readlink -f "$link/driver/module")
                 elif [ "$what" = driver ]; then # built in
                     module=$(readlink -f "$link/driver")
@@ -69,35 +70,28 @@ watchdogs() {
 legacy_watchdog() {
     echo "legacy identity /dev/watchdog"
     for module in /sys/module/*wdt /sys/module/*_wd /sys/module/*watchdog*; do
-        [ -e "$module/refcnt" ] || continue
+        there "$module/refcnt" || continue
         printf 'legacy driver %s\nlegacy users %s\n' "${module##*/}" "$(cat "$module/refcnt")"
         for parameter in timeout heartbeat margin; do
-            [ ! -e "$module/parameters/$parameter" ] || printf 'legacy timeout %s\n' "$(cat "$module/parameters/$parameter")"
+            ! there "$module/parameters/$parameter" || printf 'legacy timeout %s\n' "$(cat "$module/parameters/$parameter")"
         done
     done
 }
 
 # watchdogs_at_boot: first every file that says what is armed at boot, of systemd's the folders that win first
 # (systemd-system.conf(5)), and which modules it loads; "unit NAME" for each unit of a daemon that feeds a watchdog and that the
-# boot starts; then what stands in these files, "FILE:LINE". Without systemd as init "no systemd". A folder that cannot be read
-# looks empty: that ends it.
+# boot starts; then what stands in these files, "FILE:LINE". Without systemd as init "no systemd".
 watchdogs_at_boot() {
-    [ -d /run/systemd/system ] || echo "no systemd"
+    there /run/systemd/system || echo "no systemd"
     set --
     for folder in /etc/systemd /run/systemd /usr/local/lib/systemd /usr/lib/systemd; do
-        for place in "$folder" "$folder/system.conf.d"; do
-            if [ -d "$place" ] && ! { [ -r "$place" ] && [ -x "$place" ]; }; then
-                echo "$place: Permission denied" >&2
-                return 2
-            fi
-        done
         for file in "$folder/system.conf" "$folder"/system.conf.d/*.conf; do
-            [ ! -e "$file" ] || set -- "$@" "$file"
+            ! there "$file" || set -- "$@" "$file"
         done
     done
     for file in /etc/watchdog.conf /etc/default/watchdog /etc/modules /etc/modules-load.d/*.conf /run/modules-load.d/*.conf \
         /usr/local/lib/modules-load.d/*.conf /usr/lib/modules-load.d/*.conf; do
-        [ ! -e "$file" ] || set -- "$@" "$file"
+        ! there "$file" || set -- "$@" "$file"
     done
     for file; do echo "file $file"; done
     for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires/*.service \
@@ -106,28 +100,33 @@ watchdogs_at_boot() {
         case $link in /etc/rc*) unit=${unit#S[0-9][0-9]}.service ;; esac
         case $unit in
         watchdog.service | wd_keepalive.service | sbd.service | bmc-watchdog.service | watchdog-mux.service)
-            case $link in /etc/rc*) [ ! -d /run/systemd/system ] || continue ;; esac
-            # a mask is a link to /dev/null
-            [ ! -e "$link" ] || [ -c "/etc/systemd/system/$unit" ] || echo "unit $unit"
+            case $link in /etc/rc*) ! there /run/systemd/system || continue ;; esac
+            mask=/etc/systemd/system/$unit # a link to /dev/null
+            [ -e "$mask" ] || ! there "$mask" || echo "$mask: Permission denied" >&2
+            ! there "$link" || [ -c "$mask" ] || echo "unit $unit"
             ;;
         esac
     done
-    [ $# -gt 0 ] || return 0
-    grep -EH '^[[:space:]]*((RuntimeWatchdogSec|WatchdogDevice|watchdog-device|watchdog-timeout|run_watchdog|watchdog_module)[[:space:]]*=|[[:alnum:]_-]+([[:space:]]+[[:alpha:]].*)?$)' "$@"
+    for folder in /etc /run /usr/local/lib /usr/lib; do
+        set -- "$@" "$folder"/modules-load.d "$folder"/systemd "$folder"/systemd/system.conf.d
+    done
+    lines_in '^[[:space:]]*((RuntimeWatchdogSec|WatchdogDevice|watchdog-device|watchdog-timeout|run_watchdog|watchdog_module)[[:space:]]*=|[[:alnum:]_-]+([[:space:]]+[[:alpha:]].*)?$)' "$@" /etc/systemd/system /etc/systemd/system/*.wants /etc/systemd/system/*.requires \
+        /run/systemd/generator.late /run/systemd/generator.late/*.wants /usr/lib/systemd/system /usr/lib/systemd/system/*.wants \
+        /etc/rc[2345].d
 }
 
 # bmc_watchdog: the BMC's own timer, or how it is known that there is no BMC.
 bmc_watchdog() {
     for device in /dev/ipmi0 /dev/ipmi/0 /dev/ipmidev/0; do
-        [ -e "$device" ] || continue
+        there "$device" || continue
         limit 5 ipmitool mc watchdog get
         return
     done
     echo "no device"
     for bmc in /sys/bus/acpi/devices/IPI0001:* /sys/devices/platform/ipmi_bmc* /proc/device-tree/ipmi* /proc/device-tree/*/ipmi*; do
-        [ ! -e "$bmc" ] || echo "firmware names an IPMI interface: $bmc"
+        ! there "$bmc" || echo "firmware names an IPMI interface: $bmc"
     done
-    [ -e /sys/firmware/dmi/tables/DMI ] || return 0
+    there /sys/firmware/dmi/tables/DMI || return 0
     od -An -v -tx1 -N 65536 /sys/firmware/dmi/tables/DMI | tr -d ' \n' | awk '
         # SMBIOS: type, length, handle, fields; then strings up to two zero bytes. Type 38 is an IPMI interface.
         {

@@ -87,7 +87,8 @@ class TestProbeUnder:
         facts = [Fact(command, command, str) for form in commands for command in map(form.format, (text, missing))]
         transcript = probed(shell, *facts)
         for command, read in transcript.readings.items():
-            alone = ["env", "LC_ALL=C", "sh", "-c", command.replace("first_of /nowhere", "cat")]
+            both = "cat /nowhere" if str(missing) in command else "cat"
+            alone = ["env", "LC_ALL=C", "sh", "-c", command.replace("first_of /nowhere", both)]
             done = subprocess.run(alone, capture_output=True, text=True, check=False)
             words = done.stdout.replace("\n \n", "\n\n").rstrip("\n"), done.stderr.strip("\n"), done.returncode
             assert (read.text.replace("\n \n", "\n\n"), read.errors, read.status) == words, command

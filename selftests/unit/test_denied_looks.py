@@ -1,0 +1,121 @@
+"""A look that is denied is never the answer that nothing is there.
+
+Each tree is read whole first, then with one of its folders closed: mode 0 lets nobody list or enter it, as SELinux may do to
+root; one of mode 0444 can be listed, and nothing in it can be looked at.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from kdump.fact import CATALOGUE, UID, Fact
+from kdump.probe import library
+from kdump.transcript import Reading
+from kdump.verdict import CouldNotDetermine
+from selftests.judging import suite_facts
+
+suite_facts()
+ANYBODY = 65534 if os.geteuid() == 0 else None
+OURS = re.compile(r"""(?<=[\s"'=])/(?=(?:boot|dev|etc|lib|run|sys|usr|var)/)""")
+
+SYSTEMD = {
+    "etc/systemd/system.conf": "[Manager]",
+    "etc/systemd/system.conf.d/a.conf": "RuntimeWatchdogSec=60",
+    "etc/systemd/system/multi-user.target.wants/watchdog.service": "",
+    "etc/watchdog.conf": "watchdog-device = /dev/watchdog",
+    "run/systemd/system/x": "",
+    "usr/lib/modules-load.d/x.conf": "softdog",
+}
+TIMER = {
+    "sys/class/misc/x": "",
+    "sys/class/net/x": "",
+    "sys/class/watchdog/watchdog0/identity": "iTCO_wdt",
+    "sys/class/watchdog/watchdog0/timeout": "30",
+}
+SYSCTL = {"run/systemd/system/x": "", "etc/sysctl.d/a.conf": "kernel.kptr_restrict=2", "usr/lib/sysctl.d/b.conf": "#"}
+DMI = {"dev/x": "", "sys/bus/acpi/devices/x": "", "sys/firmware/dmi/tables/DMI": ""}
+TREES = [
+    ("watchdog_settings", SYSTEMD, ["etc", "etc/systemd", "etc/systemd/system.conf.d", "run/systemd", "usr/lib/modules-load.d",
+        "etc/systemd/system", "etc/systemd/system/multi-user.target.wants"]),
+    ("watchdogs", TIMER, ["sys/class", "sys/class/watchdog"]),
+    ("sysctl_at_boot", SYSCTL, ["etc/sysctl.d", "usr/lib", "run/systemd"]),
+    ("bmc_watchdog", DMI, ["dev", "sys/firmware/dmi/tables", "sys/bus/acpi/devices"]),
+]  # fmt: skip
+
+
+def read(fact: str, tree: Path) -> Reading:
+    """What its command says of a tree in place of the root."""
+    command = CATALOGUE[fact].command
+    script = f"{OURS.sub(f'{tree}/', library())}\n{OURS.sub(f'{tree}/', f' {command}')}"
+    done = subprocess.run(["sh"], input=script, capture_output=True, text=True, timeout=60, user=ANYBODY, cwd="/")
+    return Reading(command, done.stdout.rstrip("\n").replace(str(tree), ""), done.stderr.strip(), done.returncode)
+
+
+def value(fact: str, tree: Path):
+    return CATALOGUE[fact].value_of(read(fact, tree), Reading(UID, "0", "", 0), "")
+
+
+@pytest.fixture
+def tree():
+    with tempfile.TemporaryDirectory(prefix="kdump-denied-") as folder:  # pytest's own cannot be entered by another user
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+        for path in Path(folder).rglob("*"):
+            path.chmod(0o755)
+
+
+def plant(tree: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(f"{text}\n")
+    for path in tree.rglob("*"):
+        path.chmod(0o755)
+
+
+CASES = [(fact, files, closed) for fact, files, places in TREES for closed in places]
+
+
+@pytest.mark.parametrize(("fact", "files", "closed"), CASES)
+def test_a_closed_folder_is_no_empty_one(tree, fact, files, closed):
+    plant(tree, files)
+    value(fact, tree)
+    (tree / closed).chmod(0)
+    with pytest.raises(CouldNotDetermine):
+        print(read(fact, tree), value(fact, tree))
+
+
+@pytest.mark.parametrize(("fact", "files", "closed"), CASES)
+def test_what_is_listed_is_there(tree, fact, files, closed):
+    plant(tree, files)
+    whole = value(fact, tree)
+    (tree / closed).chmod(0o444)
+    with suppress(CouldNotDetermine):
+        assert value(fact, tree) == whole
+
+
+def test_the_newer_name_of_a_file_that_is_denied(tree):
+    plant(tree, {"new/crash_size": "1", "old/x": ""})
+    size = Fact("size", f"first_of {tree}/new/crash_size {tree}/old/crash_size", int, absent=0)
+    for mode, known in ((0o755, 1), (0, None)):
+        (tree / "new").chmod(mode)
+        done = subprocess.run(
+            ["sh"], input=f"{library()}\n{size.command}", capture_output=True, text=True, timeout=60, user=ANYBODY, cwd="/"
+        )
+        reading = Reading(size.command, done.stdout, done.stderr, done.returncode)
+        if known is None:
+            with pytest.raises(CouldNotDetermine):
+                size.value_of(reading, None, "")
+        else:
+            assert size.value_of(reading, None, "") == known
+
+
+def test_a_pipeline_that_ends_well_is_no_answer_where_its_first_program_may_not_look():
+    fact = Fact("lines", "cat /x | wc -l", int)
+    assert fact.value_of(Reading(fact.command, "0", "", 0), None, "") == 0
+    with pytest.raises(CouldNotDetermine):
+        fact.value_of(Reading(fact.command, "0", "cat: /x: Permission denied", 0), None, "")
