@@ -67,8 +67,16 @@ class CaptureMemory:
 
     @property
     def recommended(self) -> int:
-        """A size to ask for: the safe one and a quarter, in steps of 64 MiB."""
-        return -(-(self.safe * 5 // 4) // (64 * MiB)) * 64 * MiB
+        """A size to ask for: what is known of the safe one and a quarter, in steps of 64 MiB."""
+        known = max(self.least, sum(part.safe for part in self.parts if part.safe < UNBOUNDED))
+        return -(-(known * 5 // 4) // (64 * MiB)) * 64 * MiB
+
+    @property
+    def remedy(self) -> str:
+        """What to reserve, and of what that is made."""
+        open_ended = [part.unknown for part in self.parts if part.safe >= UNBOUNDED]
+        least = "at least " if open_ended else ""
+        return f"reserve {least}{self.recommended >> 20} MiB ({'; '.join([self.breakdown, *open_ended])})"
 
     @property
     def breakdown(self) -> str:

@@ -28,15 +28,14 @@ pytestmark = cause(
 def test_reservation_covers_what_the_capture_kernel_needs(capture_memory):
     assert capture_memory.reserved >= capture_memory.least, (
         f"{capture_memory.reserved >> 20} MiB are reserved, and the capture kernel dies with less than "
-        f"{capture_memory.least >> 20} MiB: reserve {capture_memory.recommended >> 20} MiB ({capture_memory.breakdown})"
+        f"{capture_memory.least >> 20} MiB: {capture_memory.remedy}"
     )
 
 
 def test_next_boot_reserves_enough_for_it_too(next_capture_memory):
     assert next_capture_memory.reserved >= next_capture_memory.least, (
         f"the next boot will reserve {next_capture_memory.reserved >> 20} MiB, and the capture kernel dies with less than "
-        f"{next_capture_memory.least >> 20} MiB: reserve {next_capture_memory.recommended >> 20} MiB "
-        f"({next_capture_memory.breakdown})"
+        f"{next_capture_memory.least >> 20} MiB: {next_capture_memory.remedy}"
     )
 
 

@@ -104,6 +104,12 @@ def test_what_is_unknown_widens_the_verdict(changed: dict[str, object], size: in
     assert verdict(replace(DEBIAN12, **changed), size) == now  # type: ignore[arg-type]
 
 
+def test_what_has_no_bound_is_not_recommended() -> None:
+    assert needed(replace(DEBIAN12, instrumented="KASAN")).remedy.startswith("reserve at least 256 MiB (kernel ")
+    assert needed(replace(DEBIAN12, instrumented="KASAN")).remedy.endswith("; KASAN)")
+    assert needed(DEBIAN12).remedy.startswith("reserve 256 MiB (kernel ")
+
+
 @given(st.integers(16, 4096), st.integers(1, 200), st.integers(1, 400), st.integers(1, 64))
 def test_least_never_exceeds_safe_and_more_memory_never_hurts(size: int, image: int, unpacked: int, cpus: int) -> None:
     host = replace(DEBIAN12, image=image * M, unpacked=unpacked * M, capture_cpus=cpus)

@@ -19,6 +19,5 @@ pytestmark = cause(
 def test_reservation_will_cover_what_this_kernel_needs(judged_capture_memory):
     assert judged_capture_memory.reserved >= judged_capture_memory.least, (
         f"{judged_capture_memory.reserved >> 20} MiB will be reserved, and as capture kernel this one dies with less than about "
-        f"{judged_capture_memory.least >> 20} MiB: reserve {judged_capture_memory.recommended >> 20} MiB "
-        f"({judged_capture_memory.breakdown})"
+        f"{judged_capture_memory.least >> 20} MiB: {judged_capture_memory.remedy}"
     )
