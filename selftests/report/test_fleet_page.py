@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from bench.fleet_page_bench import fleet as made_up
@@ -100,6 +101,18 @@ def test_a_dead_host_shows_its_reason(page):
     page.until(lambda: "unreachable" in page.browser.find_element(By.ID, "one").text)
 
 
+def test_a_narrow_window_does_not_scroll_sideways(page):
+    metrics = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        for fragment in ("", "#host=hostile"):
+            page.browser.execute_script("location.hash = arguments[0]", fragment)
+            page.until(lambda: page.all("#one details") or page.all("#matrix"))
+            assert page.browser.execute_script("return document.documentElement.scrollWidth") <= 420
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.hostility(20)
 def test_the_policy_stops_a_script_that_is_not_the_pages_own(page):
     page.browser.execute_script(
@@ -128,10 +141,19 @@ def test_only_rows_in_view_are_drawn_and_scrolling_draws_the_others(browser, tmp
     assert len(page.names()) < 150
     browser.execute_script("document.getElementById('scroll').scrollTop = 1e9")
     page.until(lambda: "db4999" in page.names())
+    page.all("#rows th a")[3].send_keys(Keys.TAB)  # scrolls, and draws anew
+    browser.execute_script("document.getElementById('scroll').scrollTop -= 30")
+    page.until(lambda: browser.execute_script("return document.activeElement.textContent").startswith("db"))
     page.choose("group", "rack3")
     assert browser.find_element(By.ID, "count").text == "714 of 5000 hosts"
     browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
     assert len(browser.find_elements(By.CSS_SELECTOR, "#rows th a")) == 714
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert [one.text for one in page.all(".matrix thead th")] == ["Host", "Answer", RESERVE.id, "First reason"]
+        assert not page.all(".matrix thead button")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 SIZES = [(1000, 1, 5), (10_000, 2, 15)] if REAL else [(1000, 1, 5)]

@@ -6,11 +6,12 @@
   const ROW = 30;      // px, as in the style
   const MARGIN = 20;   // rows drawn beyond the view
   const MOST_PRINTED = 2000;
+  const PRINTED = 90;  // characters of a host's first reason
   const NAME = 0, ANSWER = 1, STATES = 2, WORDS = 3, KERNEL = 4, FLAVOUR = 5, TAKEN = 6, GROUPS = 7;
   const stateOf = new Map(data.states.map((state) => [state[3], state]));
   const rank = new Map(data.states.map((state, number) => [state[3], number]));
   const find = (id) => byId(id)?.value ?? "";
-  const scroll = byId("scroll"), body = byId("rows");
+  const scroll = byId("scroll"), body = byId("rows"), matrix = scroll.querySelector(".matrix");
   let haystack = null;
   let shown = data.hosts.map((_, number) => number);
   let sort = { by: "answer", down: false };
@@ -61,9 +62,9 @@
     }[sort.by] ?? ((a, b) => (rank.get(a[STATES][sort.by]) ?? 9) - (rank.get(b[STATES][sort.by]) ?? 9));
     shown.sort((a, b) => (sort.down ? -1 : 1) * place(data.hosts[a], data.hosts[b]) || a - b);
     for (const button of document.querySelectorAll("[data-sort]")) {
-      const mine = button.dataset.sort === String(sort.by);
-      if (mine) button.setAttribute("aria-sort", sort.down ? "descending" : "ascending");
-      else button.removeAttribute("aria-sort");
+      const head = button.closest("th");
+      if (button.dataset.sort === String(sort.by)) head.setAttribute("aria-sort", sort.down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
     }
   }
 
@@ -88,7 +89,7 @@
       element("th", { scope: "row", title: [host[NAME], host[KERNEL], host[FLAVOUR]].filter(Boolean).join(" · ") }, link),
       element("td", { class: `answer state-${slug}` }, `${symbol} ${answer}`),
       ...cells,
-      element("td", { title: host[WORDS] }, host[WORDS]));
+      element("td", { title: host[WORDS] }, printing && host[WORDS].length > PRINTED ? `${host[WORDS].slice(0, PRINTED)}…` : host[WORDS]));
   }
 
   function draw() {
@@ -97,8 +98,12 @@
     const first = printing ? 0 : Math.max(0, Math.floor(scroll.scrollTop / ROW) - MARGIN);
     const last = Math.min(all, printing ? all : first + Math.ceil(height / ROW) + 2 * MARGIN);
     const rows = shown.slice(first, last).map(row);
+    const focused = body.contains(document.activeElement) ? document.activeElement.textContent : null;
     body.replaceChildren(...(first ? [space(first)] : []), ...rows, ...(last < all ? [space(all - last)] : []));
-    document.querySelector(".matrix").setAttribute("aria-rowcount", String(shown.length));
+    matrix.setAttribute("aria-rowcount", String(shown.length));
+    if (focused !== null) { // who goes from host to host by keyboard scrolls, too
+      [...body.querySelectorAll("a")].find((link) => link.textContent === focused)?.focus({ preventScroll: true });
+    }
   }
 
   // a host's page
@@ -180,6 +185,9 @@
     else close();
   }
 
+  const longest = data.hosts.reduce((most, host) => Math.max(most, host[NAME].length), 0);
+  matrix.style.setProperty("--name", `${Math.min(Math.max(longest + 4, 20), 46)}ch`);
+  matrix.style.setProperty("--causes", String(data.causes.length));
   for (const event of ["input", "change"]) byId("filter").addEventListener(event, filter);
   byId("filter").addEventListener("submit", (event) => event.preventDefault());
   byId("filter").addEventListener("reset", () => setTimeout(filter));
