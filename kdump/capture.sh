@@ -8,7 +8,7 @@ assignments() {
 
 # setting NAME FILE: the last assignment of a shell variable in a file of settings.
 setting() {
-    [ -e "$2" ] || return 0
+    there "$2" || { [ $? -eq 1 ]; return; }
     lines=$known_settings
     if [ "$2" != "$known_settings_of" ]; then lines=$(assignments "$2") || return; fi
     set -f
@@ -31,7 +31,18 @@ setting() {
     [ -z "$value" ] || printf '%s\n' "$value"
 }
 
-known_settings_of='' known_settings=''
+known_settings_of='' known_settings='' userspace=''
+
+# kdump_userspace: sets "userspace" to the one that is installed.
+kdump_userspace() {
+    [ -z "$userspace" ] || return 0
+    for installed in kdumpctl:/usr/bin/kdumpctl kdumpctl:/usr/sbin/kdumpctl kdump-tools:/usr/sbin/kdump-config \
+        suse:/usr/sbin/kdumptool suse:/usr/lib/kdump/load.sh; do
+        there "${installed#*:}" && userspace=${installed%%:*} && return
+        [ $? -eq 1 ] || return 2
+    done
+    userspace=none
+}
 
 # work_out_once: what many readings need to know, so that not each of them works it out. Empty where that fails: then
 # each says why.
@@ -44,17 +55,19 @@ work_out_once() {
             if known_settings=$(assignments "$file"); then known_settings_of=$file; fi
             break
         done
+        kdump_userspace
         known_release=$(capture_release) || known_release=
         known_image_path=$(capture_image_path) || known_image_path=
         known_vmcoreinfo=$(kcore_vmcoreinfo) || known_vmcoreinfo=
-        known_dump_files=$(dump_files 2>&1)
+        known_dump_files=$(dump_files 2>&1) || known_dump_files=
         case $known_dump_files in
         *find:* | *sed:* | *stat:*) known_dump_files= ;; # something was said on stderr
         esac
         # shellcheck disable=SC2154  # the script that this is part of sets it
-        printf "%s$mark" "$known_settings_of" "$known_settings" "$known_release" "$known_image_path" "$known_vmcoreinfo" \
-            "$known_dump_files"
+        printf "%s$mark" "$userspace" "$known_settings_of" "$known_settings" "$known_release" "$known_image_path" \
+            "$known_vmcoreinfo" "$known_dump_files"
     )
+    userspace=${known%%"$mark"*} known=${known#*"$mark"}
     known_settings_of=${known%%"$mark"*} known=${known#*"$mark"}
     known_settings=${known%%"$mark"*} known=${known#*"$mark"}
     known_release=${known%%"$mark"*} known=${known#*"$mark"}
@@ -70,16 +83,20 @@ capture_release() {
         return
     fi
     running=$(uname -r) || return
-    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
+    kdump_userspace || return
+    case $userspace in
+    kdumpctl)
         # kdump-lib.sh, _get_kdump_kernel_version(): a debug kernel prefers its plain sister
         configured=$(setting KDUMP_KERNELVER /etc/sysconfig/kdump) || return
         plain=${running%[+-]debug}
         if [ -n "$configured" ]; then
             running=$configured
-        elif [ "$plain" != "$running" ] && [ -e "/usr/lib/modules/$plain/modules.dep" ]; then
-            running=$plain
+        elif [ "$plain" != "$running" ]; then
+            there "/usr/lib/modules/$plain/modules.dep" && running=$plain
+            [ $? -ne 2 ] || return
         fi
-    elif [ -e /usr/sbin/kdump-config ]; then
+        ;;
+    kdump-tools)
         kernel=$(setting KDUMP_KERNEL /etc/default/kdump-tools) || return
         # the default, a link, is set to the running kernel by every load (kdump-config, manage_symlinks)
         case $kernel in
@@ -90,17 +107,22 @@ capture_release() {
             return 65
             ;;
         esac
-    elif [ -e /usr/sbin/kdumptool ] || [ -e /usr/lib/kdump/load.sh ]; then
-        if [ -e /var/lib/kdump/kernel-version ]; then
-            running=$(cat /var/lib/kdump/kernel-version) || return
-        else
+        ;;
+    suse)
+        there /var/lib/kdump/kernel-version
+        case $? in
+        0) running=$(cat /var/lib/kdump/kernel-version) || return ;;
+        1)
             configured=$(setting KDUMP_KERNELVER /etc/sysconfig/kdump) || return
             case $configured in
             /*) configured=${configured##*/vmlinu[xz]-} ;;
             esac
             running=${configured:-$running}
-        fi
-    fi
+            ;;
+        *) return 2 ;;
+        esac
+        ;;
+    esac
     echo "$running"
 }
 
@@ -112,34 +134,45 @@ capture_image_path() {
         return
     fi
     release=$(capture_release) || return
-    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
+    kdump_userspace || return
+    case $userspace in
+    kdumpctl)
         expected=/boot/initramfs-${release}kdump.img
         set -- "$expected" "/var/lib/kdump/initramfs-${release}kdump.img" /boot/*/"$release"/initrdkdump \
             /boot/ostree/*/"initramfs-${release}kdump.img" "/boot/initrd-${release}kdump.img"
-    elif [ -e /usr/sbin/kdump-config ]; then
+        ;;
+    kdump-tools)
         kernel=$(setting KDUMP_KERNEL /etc/default/kdump-tools) || return
         expected=$(setting KDUMP_INITRD /etc/default/kdump-tools) || return
         # without KDUMP_KERNEL it takes what the kernel itself boots with, whatever KDUMP_INITRD says; with it, and without
         # KDUMP_INITRD, none (Debian kdump-tools 1.8.1: kdump-config, locate_kdump_kernel)
-        if [ -z "$kernel" ] && [ -e /etc/default/kdump-tools ]; then
+        if [ -z "$kernel" ] && there /etc/default/kdump-tools; then
             expected=/boot/initrd.img-$release
-        elif [ -z "$expected" ] && [ -e /etc/default/kdump-tools ]; then
+        elif [ -z "$expected" ] && there /etc/default/kdump-tools; then
             echo "KDUMP_INITRD is empty in /etc/default/kdump-tools: the capture kernel gets no initramfs" >&2
             return 65
         else
-            [ -e "$expected" ] || expected=/var/lib/kdump/initrd.img-$release
+            [ -n "$expected" ] && there "$expected"
+            case $? in
+            0) ;;
+            1) expected=/var/lib/kdump/initrd.img-$release ;;
+            *) return 2 ;;
+            esac
         fi
         set -- "$expected"
-    elif [ -e /usr/sbin/kdumptool ] || [ -e /usr/lib/kdump/load.sh ]; then
+        ;;
+    suse)
         expected=/var/lib/kdump/initrd
         set -- "$expected" "/boot/initrd-$release-kdump"
-    else
+        ;;
+    *)
         echo "no kdump userspace is installed" >&2
         return 65
-    fi
+        ;;
+    esac
     newest=
     for candidate in "$@"; do
-        [ -e "$candidate" ] || continue
+        there "$candidate" || { [ $? -eq 1 ] && continue; } || return
         if [ -z "$newest" ] || [ -n "$(find "$candidate" -newer "$newest")" ]; then newest=$candidate; fi
     done
     readlink -f "${newest:-$expected}" || echo "${newest:-$expected}"

@@ -2,14 +2,17 @@
 
 # kdump_conf NAMES: the last value of an option of /etc/kdump.conf (kdump-lib-initramfs.sh, kdump_get_conf_val).
 kdump_conf() {
-    [ -e /etc/kdump.conf ] || return 0
+    there /etc/kdump.conf || { [ $? -eq 1 ]; return; }
     values=$(sed -n -E -e 's/#.*//' -e 's/[[:space:]]*$//' -e "s/^[[:space:]]*($1)[[:space:]]+//p" /etc/kdump.conf) || return
     [ -z "$values" ] || printf '%s\n' "$values" | sed -n -E -e 's/^"(.*)"$/\1/' -e '$p'
 }
 
 # dump_folder: the folder that the kdump userspace saves dumps in, as the running system sees it.
 dump_folder() {
-    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
+    kdump_userspace || return
+    # shellcheck disable=SC2154  # kdump_userspace sets it
+    case $userspace in
+    kdumpctl)
         folder=$(kdump_conf path) || return
         device=$(kdump_conf 'ext[234]|xfs|btrfs|minix|f2fs') || return
         if [ -z "$device" ]; then # it may be given to dracut (kdump-lib-initramfs.sh, get_dracut_args_target)
@@ -25,9 +28,9 @@ dump_folder() {
             }
             folder=${mounted%/}/${folder#/}
         fi
-    elif [ -e /usr/sbin/kdump-config ]; then
-        folder=$(setting KDUMP_COREDIR /etc/default/kdump-tools) || return
-    else
+        ;;
+    kdump-tools) folder=$(setting KDUMP_COREDIR /etc/default/kdump-tools) || return ;;
+    *)
         folder=$(setting KDUMP_SAVEDIR /etc/sysconfig/kdump) || return
         case $folder in
         file://*) folder=${folder#file://} ;;
@@ -36,7 +39,8 @@ dump_folder() {
             return 65
             ;;
         esac
-    fi
+        ;;
+    esac
     folder=${folder:-/var/crash}
     case $folder in
     *[\$\`]*)
@@ -53,13 +57,15 @@ dump_folder() {
 
 # dumps_elsewhere: where dumps go over the network, or to a device without a file system; nothing where they do not.
 dumps_elsewhere() {
-    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
-        places=$(kdump_conf 'nfs4?|ssh|raw|virtiofs')
-    elif [ -e /usr/sbin/kdump-config ]; then
-        places=$(for name in NFS SSH FTP; do setting "$name" /etc/default/kdump-tools; done)
-    else
-        places=$(setting KDUMP_SAVEDIR /etc/sysconfig/kdump | grep '://' | grep -v '^file://' | sed 's,://[^/]*@,://,')
-    fi
+    kdump_userspace || return
+    case $userspace in
+    kdumpctl) places=$(kdump_conf 'nfs4?|ssh|raw|virtiofs') || return ;;
+    kdump-tools) places=$(for name in NFS SSH FTP; do setting "$name" /etc/default/kdump-tools || exit; done) || return ;;
+    *)
+        places=$(setting KDUMP_SAVEDIR /etc/sysconfig/kdump) || return
+        places=$(printf '%s\n' "$places" | grep '://' | grep -v '^file://' | sed 's,://[^/]*@,://,')
+        ;;
+    esac
     [ -z "$places" ] || printf '%s\n' "$places" | sed 's/^/elsewhere /'
 }
 
@@ -77,7 +83,7 @@ dump_files() {
         printf '%s\n' "$known_dump_files"
         return
     fi
-    dumps_elsewhere
+    dumps_elsewhere || return
     if ! configured=$(dump_folder 2>&1); then
         case $configured in
         'dumps go over the network'*) ;; # said by dumps_elsewhere
@@ -122,7 +128,7 @@ dump_files() {
         *) printf 'unknown not all of %s could be read: connect as root or use --sudo\n' "$place" ;;
         esac
     done
-    [ ! -f /var/lib/kdump/vmcore-creation.status ] || stat -c 'text %s %Y %n' /var/lib/kdump/vmcore-creation.status
+    ! there /var/lib/kdump/vmcore-creation.status || stat -c 'text %s %Y %n' /var/lib/kdump/vmcore-creation.status
 }
 
 # dump_listing: the same, bounded.

@@ -14,17 +14,18 @@ first_of() {
 }
 
 # there FILE: whether it exists. Where it is not to be seen its folder tells, which lists also what may not be looked at; where
-# that cannot be listed either, that is said, and no reading that complains so is taken for an answer. Takes no process.
+# that cannot be listed either, that is said, and the status is 2: no reading that complains so is taken for an answer. Takes no
+# process.
 there() {
     [ ! -e "$1" ] || return 0
-    hops=0
+    there_hops=0
     there_below "$1"
 }
 
 there_below() {
     if [ -L "$1" ]; then # it leads nowhere, or to what may not be looked at
-        hops=$((hops + 1))
-        [ "$hops" -lt 9 ] || return 1
+        there_hops=$((there_hops + 1))
+        [ "$there_hops" -lt 9 ] || return 1
         set -- "${1%/*}" "$(readlink "$1")"
         case $2 in
         /*) set -- "$2" ;;
@@ -37,15 +38,15 @@ there_below() {
     [ -n "$1" ] || return 0
     set -- "${1%/*}" "${1##*/}" "$1"
     # a pattern that only this name matches: what a folder lists, the shell takes without a look at it
-    last=${2#"${2%?}"}
+    there_last=${2#"${2%?}"}
     # shellcheck disable=SC2231  # the pattern is meant
-    for listed in "$1/${2%?}"[$last]; do
-        [ "${listed##*/}" != "$2" ] || return 0
+    for there_listed in "$1/${2%?}"[$there_last]; do
+        [ "${there_listed##*/}" != "$2" ] || return 0
     done
     [ ! -r "${1:-/}" ] || return 1
-    there_below "$1" || return 1
+    there_below "$1" || return
     echo "$3: Permission denied" >&2
-    return 1
+    return 2
 }
 
 # lines_in EXPRESSION FILE…: what grep -EH finds in those of these files that exist. Of a folder it is only seen whether it can

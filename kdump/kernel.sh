@@ -5,11 +5,14 @@
 kernel_configs() {
     options="^CONFIG_($1)="
     running=$(uname -r)
-    [ -e "/boot/config-$running" ] || [ -e "/lib/modules/$running/config" ] || [ ! -e /proc/config.gz ] ||
+    there "/boot/config-$running" || there "/lib/modules/$running/config" || ! there /proc/config.gz ||
         zcat /proc/config.gz | grep -E "$options" | sed 's,^,/proc/config.gz:,'
     set --
-    for file in /boot/config-* /lib/modules/*/config; do
-        [ ! -e "$file" ] || set -- "$@" "$file"
+    for file in /boot/config-*; do
+        ! there "$file" || set -- "$@" "$file"
     done
-    grep -EH "$options" "$@"
+    for folder in /lib/modules/*; do
+        ! there "$folder/config" || set -- "$@" "$folder/config"
+    done
+    lines_in "$options" "$@"
 }

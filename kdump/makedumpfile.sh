@@ -50,7 +50,9 @@ makedumpfile_trial() {
 capture_makedumpfile() {
     tool=$(command -v makedumpfile || echo /usr/sbin/makedumpfile)
     installed=$(stat -L -c %Z "$tool") || return
-    if [ -e /usr/sbin/kdump-config ] && [ ! -e /usr/bin/kdumpctl ]; then
+    kdump_userspace || return
+    # shellcheck disable=SC2154  # kdump_userspace sets it
+    if [ "$userspace" = kdump-tools ]; then
         echo "same the capture kernel boots the whole system"
         return
     fi

@@ -3,7 +3,9 @@
 
 # network_dump_target: the place of the configured network target, nothing where dumps stay on this host.
 network_dump_target() {
-    if [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ]; then
+    kdump_userspace || return
+    # shellcheck disable=SC2154  # kdump_userspace sets it
+    if [ "$userspace" = kdumpctl ]; then
         place=$(kdump_conf 'nfs4?|ssh') || return
         [ -n "$place" ] || place=$(kdump_conf dracut_args | sed -n -E "s/.*--mount[= ][\"']?([^ ]+) +[^ ]+ +nfs.*/\1/p")
     else
@@ -68,10 +70,10 @@ network_path() {
 }
 
 interface_of() {
-    kind=$(sed -n 's/^DEVTYPE=//p' "/sys/class/net/$1/uevent" 2>/dev/null)
+    kind=$(sed -n 's/^DEVTYPE=//p' "/sys/class/net/$1/uevent")
     printf 'interface %s %s\n' "$1" "${kind:--}"
-    [ ! -e "/sys/class/net/$1/device" ] || drivers_above "$(readlink -f "/sys/class/net/$1/device")"
+    ! there "/sys/class/net/$1/device" || drivers_above "$(readlink -f "/sys/class/net/$1/device")"
     for lower in "/sys/class/net/$1"/lower_*; do
-        [ ! -e "$lower" ] || interface_of "${lower##*/lower_}"
+        ! there "$lower" || interface_of "${lower##*/lower_}"
     done
 }

@@ -11,7 +11,7 @@ modprobe_answers() {
         file=${file%% *}
         case $found in
         install\ *) limit 5 modprobe -S "$release" --dry-run "$module" 2>/dev/null && state=ok || state=refused ;;
-        insmod\ *) [ -e "$file" ] && state=ok || state=gone ;;
+        insmod\ *) there "$file" && state=ok || state=gone ;;
         *) state=ok ;;
         esac
         printf '%s %s %s %s\n' "$release" "$module" "$state" "$found"
@@ -20,23 +20,25 @@ modprobe_answers() {
 
 # squash_modules MODULE…: modprobe_answers of every installed kernel. Only kdumpctl squashes: elsewhere nobody is asked.
 squash_modules() {
-    [ -e /usr/bin/kdumpctl ] || [ -e /usr/sbin/kdumpctl ] || return 0
-    for index in /lib/modules/*/modules.dep; do
-        index=${index%/modules.dep}
-        modprobe_answers "${index##*/}" "$@"
+    kdump_userspace || return
+    # shellcheck disable=SC2154  # kdump_userspace sets it
+    [ "$userspace" = kdumpctl ] || return 0
+    for modules in /lib/modules/*; do
+        ! there "$modules/modules.dep" || modprobe_answers "${modules##*/}" "$@"
     done
 }
 
 # squash_rules: the lines by which the installed dracut and kdump-utils decide about squashing.
 squash_rules() {
     set --
-    for file in /usr/lib/dracut/modules.d/[0-9][0-9]squash*/module-setup.sh \
-        /usr/lib/dracut/modules.d/[0-9][0-9]kdumpbase/module-setup.sh \
-        /usr/lib/kdump/kdump-lib.sh /usr/sbin/mkdumprd /usr/bin/mkdumprd; do
-        [ ! -e "$file" ] || set -- "$@" "$file"
+    for folder in /usr/lib/dracut/modules.d/[0-9][0-9]squash* /usr/lib/dracut/modules.d/[0-9][0-9]kdumpbase; do
+        ! there "$folder/module-setup.sh" || set -- "$@" "$folder/module-setup.sh"
+    done
+    for file in /usr/lib/kdump/kdump-lib.sh /usr/sbin/mkdumprd /usr/bin/mkdumprd; do
+        ! there "$file" || set -- "$@" "$file"
     done
     [ $# -gt 0 ] || return 0
-    grep -EH '^[^#]*(instmods|require_kernel_modules|check_kernel_module|is_squash_available|(_dep|add_opt_module) squash|--add[ =]squash|--squash-compressor[^a-z0-9]+[a-z0-9])' "$@"
+    lines_in '^[^#]*(instmods|require_kernel_modules|check_kernel_module|is_squash_available|(_dep|add_opt_module) squash|--add[ =]squash|--squash-compressor[^a-z0-9]+[a-z0-9])' "$@"
     status=$?
     for file; do
         case $file in */module-setup.sh) printf '%s\n' "$file" ;; esac
@@ -54,20 +56,15 @@ dracut_omissions() {
     fi
     set --
     for folder in /etc/dracut.conf.d /lib/kdump/dracut.conf.d /usr/lib/dracut/dracut.conf.d /run/initramfs/dracut.conf.d; do
-        if [ -d "$folder" ] && ! { [ -r "$folder" ] && [ -x "$folder" ]; }; then
-            echo "$folder: Permission denied" >&2
-            return 2
-        fi
         for file in "$folder"/*.conf; do
-            [ ! -e "$file" ] || set -- "$@" "$file"
+            ! there "$file" || set -- "$@" "$file"
         done
     done
-    [ ! -e /etc/dracut.conf ] || set -- /etc/dracut.conf "$@"
+    ! there /etc/dracut.conf || set -- /etc/dracut.conf "$@"
     for file; do echo "file $file"; done
-    if [ $# -gt 0 ]; then
-        grep -EH '^([^#]*[^_a-z#])?(((omit|force_add)_)?dracutmodules|((omit|add|force)_)?drivers)[+]?=' "$@"
-        [ $? -le 1 ] || return 2
-    fi
+    lines_in '^([^#]*[^_a-z#])?(((omit|force_add)_)?dracutmodules|((omit|add|force)_)?drivers)[+]?=' "$@" \
+        /etc/dracut.conf.d /lib/kdump/dracut.conf.d /usr/lib/dracut/dracut.conf.d /run/initramfs/dracut.conf.d
+    [ $? -le 1 ] || return 2
     set --
     for program in dracut mkdumprd; do
         program=$(command -v "$program") && set -- "$@" "$program"

@@ -13,13 +13,11 @@ settle() {
             esac
             continue
         fi
+        there "$path" && echo "$path: Permission denied" >&2
+        [ $? -eq 1 ] || return 1
         rest=/${path##*/}$rest
         path=${path%/*}
         path=${path:-/}
-        if [ -d "$path" ] && [ ! -x "$path" ]; then
-            echo "$path: Permission denied" >&2
-            return 1
-        fi
     done
     # a folder that may be entered needs no other program for this
     real=$([ -d "$path" ] && cd -P -- "$path" && pwd) || real=$(readlink -f "$path") || return
@@ -50,14 +48,14 @@ storage_of() {
     set -- $counted
     [ "$4" -gt 0 ] || set -- "$1" "$2" -
     printf 'space %s %s\n' "$(($1 * $2 / 1024))" "$3"
-    if [ -e "/sys/dev/block/$number" ]; then
+    if there "/sys/dev/block/$number"; then
         layer_of "/sys/dev/block/$number"
     elif [ -b "$source" ]; then # btrfs has a number of its own
         source=$(readlink -f "$source")
         source=${source##*/}
         for devices in /sys/fs/btrfs/*/devices; do # it may lie on several
-            if [ "$kind" != btrfs ] || [ ! -e "$devices/$source" ]; then continue; fi
-            for device in "$devices"/*; do layer_of "$device"; done
+            if [ "$kind" != btrfs ] || ! there "$devices/$source"; then continue; fi
+            for device in "$devices"/*; do layer_of "$device" || return; done
             return
         done
         layer_of "/sys/class/block/$source"
@@ -65,24 +63,24 @@ storage_of() {
 }
 
 layer_of() {
-    layer=$(cd -P "$1" && pwd)
-    mapper=
-    [ ! -e "$layer/dm/name" ] || mapper=" $(cat "$layer/dm/name")"
-    identifier=
-    if [ -e "$layer/dm" ] || [ -e "$layer/md" ]; then
-        identifier=$(cat "$layer/dm/uuid" 2>/dev/null || cat "$layer/md/level" 2>/dev/null)
+    layer=$(cd -P "$1" && pwd) || return
+    mapper='' identifier=''
+    if there "$layer/dm"; then
+        mapper=" $(cat "$layer/dm/name")" && identifier=$(cat "$layer/dm/uuid") || return
+    elif there "$layer/md"; then
+        identifier=$(cat "$layer/md/level") || return
     fi
     printf 'layer %s %s%s\n' "${layer##*/}" "${identifier:--}" "$mapper"
-    if [ -e "$layer/partition" ]; then
+    if there "$layer/partition"; then
         layer_of "${layer%/*}"
         return
     fi
     below=
     for slave in "$layer"/slaves/*; do
-        [ ! -e "$slave" ] || below="$below $slave"
+        ! there "$slave" || below="$below $slave"
     done
     if [ -n "$below" ]; then
-        for slave in $below; do layer_of "$slave"; done
+        for slave in $below; do layer_of "$slave" || return; done
         return
     fi
     case $layer in
@@ -90,7 +88,7 @@ layer_of() {
         subsystem=${layer#*/nvme-subsystem/}
         for controller in "/sys/class/nvme-subsystem/${subsystem%%/*}"/nvme[0-9]*; do
             controller=$(readlink -f "$controller")
-            [ ! -e "$controller/address" ] || drivers_above "$controller"
+            ! there "$controller/address" || drivers_above "$controller" || return
         done
         ;;
     *) drivers_above "$layer" ;;
@@ -107,10 +105,10 @@ drivers_above() {
     esac
     driven=
     while [ "${#layer}" -gt 12 ]; do
-        if [ -e "$layer/driver" ]; then
+        if there "$layer/driver"; then
             module=/-
-            [ ! -e "$layer/driver/module" ] || module=$(cd -P "$layer/driver/module" && pwd)
-            driver=$(cd -P "$layer/driver" && pwd)
+            driver=$(cd -P "$layer/driver" && pwd) || return
+            ! there "$driver/module" || module=$(cd -P "$driver/module" && pwd) || return
             printf 'driver %s %s\n' "${driver##*/}" "${module##*/}"
             driven=1
         fi
@@ -130,12 +128,14 @@ dump_storage() {
 # device_names: "NAME KERNEL-NAME" of block devices: each by its kernel's name, and by every persistent one.
 device_names() {
     for block in /sys/class/block/*; do
-        [ ! -e "$block" ] || printf '/dev/%s %s\n' "${block##*/}" "${block##*/}"
+        ! there "$block" || printf '/dev/%s %s\n' "${block##*/}" "${block##*/}"
     done
     {
         echo /dev/null
-        for name in /dev/disk/by-*/* /dev/mapper/*; do
-            [ ! -e "$name" ] || echo "$name"
+        for folder in /dev/disk/by-* /dev/mapper; do
+            for name in "$folder"/*; do
+                ! there "$name" || echo "$name"
+            done
         done
     } | xargs ls -ld | sed -n 's,^l.* \(/dev/[^ ]*\) -> .*/\([^/]*\)$,\1 \2,p'
 }

@@ -21,7 +21,14 @@ from selftests.judging import suite_facts
 
 suite_facts()
 ANYBODY = 65534 if os.geteuid() == 0 else None
-OURS = re.compile(r"""(?<=[\s"'=])/(?=(?:boot|dev|etc|lib|run|sys|usr|var)/)""")
+OURS = re.compile(r"""(?<=[\s"'=:])/(?=(?:boot|dev|etc|lib|run|sys|usr|var)/)""")
+
+STUBS = """
+PATH=/usr/bin:$PATH
+limit() { shift; "$@"; }
+findmnt() { echo "254:0 /dev/vda ext4 rw /"; }
+stat() { if [ "$1" = -f ]; then echo 9 512 9 9; else command stat "$@"; fi; }
+"""
 
 SYSTEMD = {
     "etc/systemd/system.conf": "[Manager]",
@@ -39,19 +46,51 @@ TIMER = {
 }
 SYSCTL = {"run/systemd/system/x": "", "etc/sysctl.d/a.conf": "kernel.kptr_restrict=2", "usr/lib/sysctl.d/b.conf": "#"}
 DMI = {"dev/x": "", "sys/bus/acpi/devices/x": "", "sys/firmware/dmi/tables/DMI": ""}
+CONFIGS = {"boot/config-1": "CONFIG_KEXEC=y", "lib/modules/2/config": "CONFIG_KEXEC=y"}
+DRACUT = {
+    "usr/bin/dracut": '((${#omit_dracutmodules_l[@]})) && omit_dracutmodules+=" ${omit_dracutmodules_l[*]} "',
+    "etc/dracut.conf": "#",
+    "etc/dracut.conf.d/a.conf": 'omit_dracutmodules+=" lvm "',
+    "usr/lib/dracut/dracut.conf.d/b.conf": 'omit_drivers+=" nvme "',
+}
+SQUASH = {
+    "usr/lib/dracut/modules.d/99squash/module-setup.sh": "require_kernel_modules squashfs loop overlay",
+    "usr/lib/dracut/modules.d/99kdumpbase/module-setup.sh": "if is_squash_available; then",
+    "usr/sbin/mkdumprd": "#",
+}
+KDUMPCTL = {"usr/bin/kdumpctl": "", "etc/kdump.conf": "path /none", "etc/sysconfig/kdump": "KDUMP_KERNELVER=1"}
+DISK = {
+    "sys/devices/pci0000:00/virtio0/block/vda/slaves/": "",
+    "sys/dev/block/254:0": "../../devices/pci0000:00/virtio0/block/vda",
+    "sys/devices/pci0000:00/virtio0/driver": "../../../bus/virtio/drivers/virtio_blk",
+    "sys/bus/virtio/drivers/virtio_blk/module": "../../../../module/virtio_blk",
+    "sys/module/virtio_blk/": "",
+}
+NAMES = {"sys/class/block/vda/dev": "", "dev/vda": "", "dev/mapper/control": "", "dev/disk/by-uuid/aa": "../../vda"}
+LUKS = {"sys/block/dm-0/dm/uuid": "LVM-x"}
 TREES = [
     ("watchdog_settings", SYSTEMD, ["etc", "etc/systemd", "etc/systemd/system.conf.d", "run/systemd", "usr/lib/modules-load.d",
         "etc/systemd/system", "etc/systemd/system/multi-user.target.wants"]),
     ("watchdogs", TIMER, ["sys/class", "sys/class/watchdog"]),
     ("sysctl_at_boot", SYSCTL, ["etc/sysctl.d", "usr/lib", "run/systemd"]),
     ("bmc_watchdog", DMI, ["dev", "sys/firmware/dmi/tables", "sys/bus/acpi/devices"]),
+    ("kernel_configurations", CONFIGS, ["boot", "lib/modules", "lib/modules/2"]),
+    ("dracut_omissions", DRACUT, ["etc", "etc/dracut.conf.d", "usr/lib/dracut", "usr/lib/dracut/dracut.conf.d"]),
+    ("installed_squash_rules", SQUASH, ["usr/lib/dracut", "usr/lib/dracut/modules.d", "usr/lib/dracut/modules.d/99squash",
+        "usr/sbin"]),
+    ("dump_listing", KDUMPCTL, ["usr/bin", "etc"]),
+    ("capture_release", KDUMPCTL, ["usr/bin", "etc/sysconfig"]),
+    ("root_storage", DISK, ["sys/dev/block", "sys/devices/pci0000:00", "sys/devices/pci0000:00/virtio0/block/vda/slaves",
+        "sys/bus/virtio/drivers", "sys/module"]),
+    ("block_devices", NAMES, ["sys/class/block", "dev", "dev/disk", "dev/disk/by-uuid", "dev/mapper"]),
+    ("luks_memory", LUKS, ["sys/block", "sys/block/dm-0", "sys/block/dm-0/dm"]),
 ]  # fmt: skip
 
 
 def read(fact: str, tree: Path) -> Reading:
     """What its command says of a tree in place of the root."""
     command = CATALOGUE[fact].command
-    script = f"{OURS.sub(f'{tree}/', library())}\n{OURS.sub(f'{tree}/', f' {command}')}"
+    script = f"{OURS.sub(f'{tree}/', library() + STUBS)}\n{OURS.sub(f'{tree}/', f' {command}')}"
     done = subprocess.run(["sh"], input=script, capture_output=True, text=True, timeout=60, user=ANYBODY, cwd="/")
     return Reading(command, done.stdout.rstrip("\n").replace(str(tree), ""), done.stderr.strip(), done.returncode)
 
@@ -72,7 +111,12 @@ def tree():
 def plant(tree: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(f"{text}\n")
+        if name.endswith("/"):
+            (tree / name).mkdir()
+        elif text.startswith("../"):
+            (tree / name).symlink_to(text)
+        else:
+            (tree / name).write_text(f"{text}\n")
     for path in tree.rglob("*"):
         path.chmod(0o755)
 
