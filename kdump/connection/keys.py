@@ -50,7 +50,7 @@ def key_ring(config: HostConfig) -> tuple[KeyRing, "Agent | None"]:
             offers.append((words, key))
 
     for name in config.identity_files:
-        public = _public_blob(name)
+        public = _public_blob(name) if held else None
         in_agent = next((key for key in held if public is not None and key.asbytes() == public), None)
         if in_agent is not None:
             offer(f"agent {name}", in_agent)

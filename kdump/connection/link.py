@@ -17,7 +17,7 @@ import paramiko
 
 from kdump.connection import algorithms, hostkey, known_hosts
 from kdump.connection.authentication import authenticate, words_of
-from kdump.connection.deadline import SLICE, Deadline, Steps, Wait, unread
+from kdump.connection.deadline import Deadline, Steps, Wait, unread
 from kdump.connection.dial import ProxyProcess, connect_tcp
 from kdump.connection.errors import ConnectionProblem, Kind, Phase, printable
 from kdump.connection.secret import Secret
@@ -45,8 +45,6 @@ class Link:
         self.sock = sock
         self.notes: list[str] = list(config.notes)
         self.transport = Transport(sock)
-        if isinstance(sock, socket.socket):
-            sock.settimeout(SLICE)
         self.transport.set_log_channel(_LOG)
         self.transport.banner_timeout = _FOREVER
         self.transport.auth_timeout = _FOREVER

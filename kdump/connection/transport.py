@@ -10,6 +10,7 @@ where paramiko itself waits (SFTP), a thread reads as ever.
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -20,7 +21,7 @@ from paramiko.common import MSG_CHANNEL_WINDOW_ADJUST, cMSG_CHANNEL_OPEN
 from paramiko.packet import Packetizer
 from paramiko.transport import _active_threads
 
-from kdump.connection.deadline import Steps, Wait, carried_out
+from kdump.connection.deadline import SLICE, Steps, Wait, carried_out
 
 T = TypeVar("T")
 _BETWEEN_LOOKS = 0.1  # s, at most: paramiko's timeout of a read
@@ -74,6 +75,9 @@ class _Source:
     """The socket. paramiko reads a packet in two or three pieces, each a call that hands the interpreter to another thread;
     here what came is read at once. Lets ``work`` go on before every look at the socket, whatever is being read.
 
+    As long as it ``holds``, what is to be sent is held until there is nothing to do but read, and goes in one piece: some
+    messages follow each other, and of each call that may wait the other threads want to know.
+
     What came is acknowledged at once. sshd leaves Nagle's algorithm on until a command runs (OpenSSH's session.c and packet.c:
     do_exec_no_pty() calls ssh_packet_set_interactive(), which sets TCP_NODELAY): the second of its small packets after the
     login waits for that, which the kernel delays by 40 ms. TCP_QUICKACK does not last (tcp(7))."""
@@ -81,8 +85,20 @@ class _Source:
     def __init__(self, sock: Any) -> None:
         self._sock, self._rest = sock, b""
         self._is_tcp = getattr(sock, "family", None) in (socket.AF_INET, socket.AF_INET6)  # or a proxy's pipe, or a channel
+        self._poller = select.poll() if isinstance(sock, socket.socket) else None
+        if self._poller is not None:
+            sock.setblocking(False)
+            self._poller.register(sock, select.POLLIN)
+        self._held = bytearray()
+        self._sending = threading.Lock()
         self._between = False  # nothing of the next packet was handed out yet
+        self.holds = False
         self.work: _Work[Any] | None = None
+
+    def settimeout(self, seconds: float) -> None:
+        """A channel waits as long as paramiko wants it to; a socket is waited for here."""
+        if self._poller is None:
+            self._sock.settimeout(seconds)
 
     def recv(self, size: int) -> bytes:
         if not self._rest:
@@ -94,10 +110,53 @@ class _Source:
         return data[:size]
 
     def _received(self, most: int) -> bytes:
-        data: bytes = self._sock.recv(most)
+        """What came, waited for no longer than :data:`SLICE`. Raises :class:`TimeoutError`: paramiko comes again."""
+        if self._poller is None:
+            data: bytes = self._sock.recv(most)
+            return data
+        all_sent = self.send_held()
+        self._poller.modify(self._sock, select.POLLIN if all_sent else select.POLLIN | select.POLLOUT)
+        if not self._poller.poll(1000 * SLICE):
+            raise TimeoutError
+        try:
+            data = self._sock.recv(most)
+        except BlockingIOError:  # there is room for what is held
+            raise TimeoutError from None
         if self._is_tcp and data:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return data
+
+    def send(self, data: bytes) -> int:
+        """Hold it, or send what the peer takes. Raises :class:`TimeoutError` where it takes none: paramiko comes again."""
+        if self._poller is None:
+            return int(self._sock.send(data))
+        if self.holds:
+            self._held += data
+            return len(data)
+        try:
+            return int(self._sock.send(data)) if self.send_held() else self._wait_for_room()
+        except BlockingIOError:
+            return self._wait_for_room()
+
+    def _wait_for_room(self) -> int:
+        room = select.poll()
+        room.register(self._sock, select.POLLOUT)
+        room.poll(1000 * SLICE)
+        raise TimeoutError
+
+    def send_held(self) -> bool:
+        """Send as much of what is held as the peer takes; whether that was all."""
+        if not self._held:
+            return True
+        with self._sending:
+            try:
+                while self._held:
+                    del self._held[: self._sock.send(self._held)]
+            except BlockingIOError:
+                return False
+            except OSError:
+                self._held.clear()  # it hung up: what it said before that is still to be read, and then the end
+        return True
 
     def next_packet(self) -> None:
         """The last one was read to its end."""
@@ -187,13 +246,15 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # untyped base
         """Carry out what is to be done on this connection; raises what the steps raise. For one thread at a time."""
         if self.is_alive():
             return carried_out(steps)
-        work = _Work(steps)
-        if self.active and not work.over:
-            self._source.work = work
-            try:
+        self._source.holds = True
+        try:
+            work = _Work(steps)
+            if self.active and not work.over:
+                self._source.work = work
                 self.run()
-            finally:
-                self._source.work = None
+        finally:
+            self._source.work, self._source.holds = None, False
+            self._source.send_held()
         return work.result()
 
     def close(self) -> None:

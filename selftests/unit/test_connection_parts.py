@@ -19,7 +19,7 @@ from paramiko.common import MSG_CHANNEL_WINDOW_ADJUST
 from kdump import connection
 from kdump.connection import ConnectionProblem, Executed, Kind, Phase
 from kdump.connection.ansible import adapt
-from kdump.connection.deadline import Deadline
+from kdump.connection.deadline import Deadline, Steps
 from kdump.connection.errors import printable
 from kdump.connection.known_hosts import KnownHosts, Verdict
 from kdump.connection.secret import Secret
@@ -105,6 +105,53 @@ def test_room_for_input_is_told_of() -> None:
     message.rewind()
     Transport._channel_handler_table[MSG_CHANNEL_WINDOW_ADJUST](channel, message)
     assert event.is_set() and channel.out_window_size == 2097152
+
+
+def test_what_is_said_before_the_next_look_goes_in_one_piece() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps the pieces apart
+    with ours, theirs:
+        transport = Transport(ours)
+
+        def say() -> Steps[bool]:
+            transport.start_client(event=threading.Event())
+            for piece in (b"one ", b"two"):
+                transport.packetizer.write_all(piece)
+            return (yield from Deadline(0.1).waiting_until(threading.Event()))
+
+        assert not transport.carry_out(say())
+        assert theirs.recv(1000) == b"one two" + transport.local_version.encode() + b"\r\n"
+
+
+def test_a_peer_that_takes_nothing_costs_the_deadline() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        transport, lost = Transport(ours), threading.Event()
+
+        def say() -> Steps[bool]:
+            transport.start_client(event=lost)
+            transport.packetizer.write_all(bytes(10 << 20))  # more than any socket holds
+            return (yield from Deadline(0.6).waiting_until(threading.Event()))
+
+        started = time.monotonic()
+        assert not transport.carry_out(say())
+        assert 0.5 < time.monotonic() - started < 3
+        assert lost.is_set() and not transport.is_active()  # a part of a packet was sent: nothing can follow
+
+
+def test_what_was_said_before_a_peer_hung_up_is_read() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        transport = Transport(ours)
+        theirs.sendall(b"Exceeded MaxStartups\r\n")
+        theirs.close()
+
+        def wait() -> Steps[bool]:
+            over = threading.Event()
+            transport.start_client(event=over)
+            return (yield from Deadline(5).waiting_until(over))
+
+        assert transport.carry_out(wait())
+        assert transport.packetizer.last_line == "Exceeded MaxStartups"
 
 
 def test_only_a_reader_that_is_behind_is_given_more_time() -> None:
