@@ -21,6 +21,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 HEADER = "# kdump transcript 1"
@@ -97,10 +99,9 @@ class Reading:
     status: int
 
     def render(self) -> str:
-        lines = [f"$ {self.command}"]
-        lines += [f"  {line}" for line in self.text.split("\n")] if self.text else []
-        lines += [f"! {line}" for line in self.errors.split("\n")] if self.errors else []
-        return "\n".join([*lines, f"[{self.status}]"])
+        text = "\n  " + self.text.replace("\n", "\n  ") if self.text else ""
+        errors = "\n! " + self.errors.replace("\n", "\n! ") if self.errors else ""
+        return f"$ {self.command}{text}{errors}\n[{self.status}]"
 
     def clipped(self, most: int) -> Reading:
         """Itself, or what is left of it when its output and its errors are cut to about ``most`` characters each."""
@@ -134,6 +135,41 @@ def _shared(command: str, text: str, errors: str, status: int) -> Reading:
     return found
 
 
+class _Block(NamedTuple):
+    """What stands from one command to the next. ``whole``: the command has a status; ``is_last``: it ends the transcript."""
+
+    reading: Reading | None
+    remarks: tuple[tuple[str, str], ...]
+    whole: bool
+    is_last: bool
+
+
+def _block(text: str, has_command: bool) -> _Block:
+    command, *lines = mask(text).split("\n")
+    reading: Reading | None = None
+    remarks: list[tuple[str, str]] = []
+    out: list[str] = []
+    err: list[str] = []
+    for line in lines:
+        if line[:2] == "  ":  # most are
+            out.append(line[2:])
+        elif line == END:
+            return _Block(reading, tuple(remarks), reading is not None or not has_command, True)
+        elif line.startswith("! "):
+            err.append(line[2:])
+        elif line[:1] == "[" and has_command and reading is None and (status := _STATUS.fullmatch(line)):
+            reading = _shared(command, "\n".join(out).rstrip("\n"), "\n".join(err).strip("\n"), int(status[1]))
+        elif line.startswith("# ") and ": " in line and len(remarks) < _MOST_REMARKS:
+            key, _, value = line[2:].partition(": ")
+            remarks.append((key[:_LONGEST_REMARK], value[:_LONGEST_REMARK]))
+    return _Block(reading, tuple(remarks), reading is not None or not has_command, False)
+
+
+# Line by line, a transcript takes four times as long as looking up what was said before.
+_remembered_block = lru_cache(4096)(_block)
+_REMEMBERED = 16384  # characters of a block that is looked up
+
+
 class NotATranscript(ValueError):
     """The text is not a transcript; ``str()`` says so in one sentence."""
 
@@ -158,31 +194,20 @@ class Transcript:
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
-        lines = iter(mask(sanitise(text)).split("\n"))
-        if not any(line == HEADER for line in lines):
+        _, header, rest = f"\n{sanitise(text)}\n".partition(f"\n{HEADER}\n")
+        if not header:
             raise NotATranscript(f"no line reads {HEADER!r}: this is not a transcript of the probe")
         readings: dict[str, Reading] = {}
         remarks: dict[str, str] = {}
-        command: str | None = None
-        out: list[str] = []
-        err: list[str] = []
-        for line in lines:
-            if line[:2] == "  ":  # most are
-                out.append(line[2:])
-            elif line == END:
-                return cls(readings, command is None, remarks)
-            elif line.startswith("$ "):
-                command, out, err = line[2:], [], []
-            elif line.startswith("! "):
-                err.append(line[2:])
-            elif line[:1] == "[" and command is not None and (status := _STATUS.fullmatch(line)):
-                text = "\n".join(out).rstrip("\n")
-                found = _shared(command, text, "\n".join(err).strip("\n"), int(status[1]))
-                readings[found.command] = found
-                command = None
-            elif line.startswith("# ") and ": " in line and len(remarks) < _MOST_REMARKS:
-                key, _, value = line[2:].partition(": ")
-                remarks[key[:_LONGEST_REMARK]] = value[:_LONGEST_REMARK]
+        for number, text in enumerate(f"\n{rest}".split("\n$ ")):
+            found = (_block if len(text) > _REMEMBERED else _remembered_block)(text, number > 0)
+            for key, value in found.remarks:
+                if len(remarks) < _MOST_REMARKS:
+                    remarks[key] = value
+            if found.reading is not None:
+                readings[found.reading.command] = found.reading
+            if found.is_last:
+                return cls(readings, found.whole, remarks)
         return cls(readings, False, remarks)
 
     @property
