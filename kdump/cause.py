@@ -51,6 +51,9 @@ class Cause:
     title: str
     explanation: str
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # that of all its text takes as long as what is looked up by it
+
 
 def cause(id: str, *, stage: Stage, severity: Severity, remediation: str, references: Sequence[str]) -> pytest.MarkDecorator:
     """The ``pytestmark`` of a cause's file. The file's docstring is the explanation, its first line the title."""

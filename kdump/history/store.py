@@ -207,7 +207,7 @@ class Store:
         """A finished host. Its evidence is kept once, as the transcript; findings name their commands. Of one that says very much
         it is what reports show: whoever floods every night must not fill the disk. ``dumps``: None where they
         could not be listed."""
-        data = [wire.to_data(finding, whole=False) for finding in findings]
+        data = ", ".join(map(wire.to_json, findings))
         causes = {finding.cause.id: finding.cause for finding in findings if finding.cause}
         new = [cause for id, cause in causes.items() if (run, id) not in self._causes]
         worst: dict[str, State] = {}
@@ -222,7 +222,7 @@ class Store:
                     run,
                     host.name,
                     json.dumps(wire.host_to_data(host)),
-                    _pack(json.dumps(data)),
+                    _pack(f"[{data}]"),
                     _pack(transcript.kept().render()) if transcript else None,
                     json.dumps(dumps and [asdict(one) for one in dumps]),
                 ),
@@ -392,8 +392,11 @@ def _beginning(pid: str) -> str:
     return fields[19] if fields[0] not in "ZX" else ""
 
 
+_packer = zstandard.ZstdCompressor(1)
+
+
 def _pack(text: str) -> bytes:
-    return zstandard.compress(text.encode("utf-8", "surrogateescape"), 1)
+    return _packer.compress(text.encode("utf-8", "surrogateescape"))
 
 
 def _unpack(packed: bytes) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from ..cause import Cause, Severity, Stage
@@ -61,8 +64,8 @@ def review_from_data(data: Mapping[str, Any]) -> WaiverReview:
     return WaiverReview(data["cause"], hosts, waiver_from_data(data["waiver"]), present_on, WaiverStanding[data["standing"]])
 
 
-def to_data(finding: Finding, *, whole: bool = True) -> dict[str, Any]:
-    """A finding as dicts, lists, strings and numbers; without ``whole`` its cause and evidence are named, not held."""
+def to_data(finding: Finding) -> dict[str, Any]:
+    """A finding as dicts, lists, strings and numbers."""
     cause, waiver = finding.cause, finding.waiver
     return {
         "host": finding.host,
@@ -70,18 +73,43 @@ def to_data(finding: Finding, *, whole: bool = True) -> dict[str, Any]:
         "check": finding.check,
         "verdict": finding.verdict.value,
         "seen": finding.seen,
-        "evidence": [[one.command, one.text, one.errors, one.status] if whole else one.command for one in finding.evidence],
+        "evidence": [[one.command, one.text, one.errors, one.status] for one in finding.evidence],
         "duration": finding.duration,
         "crash_tells": finding.crash_tells,
-        "cause": cause and (cause_to_data(cause) if whole else cause.id),
+        "cause": cause and cause_to_data(cause),
         "waiver": waiver and waiver_to_data(waiver),
     }
+
+
+def to_json(finding: Finding) -> str:
+    """What :func:`to_data` makes, as JSON, but that cause and evidence are named, not held."""
+    cause = finding.cause
+    own = f'"host": {_quoted(finding.host)}, "nodeid": {_quoted(finding.nodeid)}, "duration": {finding.duration!r}'
+    commands = tuple([one.command for one in finding.evidence])
+    of_many = _of_many(
+        finding.check, finding.verdict._value_, finding.seen, commands, finding.crash_tells, cause and cause.id, finding.waiver
+    )
+    return f"{{{own}, {of_many}}}"
+
+
+@lru_cache(2048)  # nearly all of a finding is the same for many hosts
+def _of_many(
+    check: str,
+    verdict: str,
+    seen: str,
+    commands: tuple[str, ...],
+    crash_tells: bool,
+    cause: str | None,
+    waiver: Waiver | None,
+) -> str:
+    named = {"check": check, "verdict": verdict, "seen": seen, "evidence": commands, "crash_tells": crash_tells}
+    return json.dumps({**named, "cause": cause, "waiver": waiver and waiver_to_data(waiver)})[1:-1]
 
 
 def from_data(
     data: Mapping[str, Any], causes: Mapping[str, Cause] | None = None, readings: Mapping[str, Reading] | None = None
 ) -> Finding:
-    """The finding that :func:`to_data` wrote; of one that is not whole, ``causes`` and ``readings`` hold what it names."""
+    """The finding that :func:`to_data` wrote, or :func:`to_json`: then ``causes`` and ``readings`` hold what it names."""
     cause, waiver = data["cause"], data["waiver"]
     evidence = data["evidence"]
     return Finding(
