@@ -77,26 +77,33 @@ def _of_the_dead(report: pytest.TestReport, finding: Finding) -> bool:
 
 def _case(report: pytest.TestReport, finding: Finding, timed: bool) -> str:
     id = report.id
-    name = _quoted(id.names[-1] if id.params is None else f"{id.names[-1]}[{id.params}]")
+    name = _escaped(id.names[-1]) if id.params is None else f"{_escaped(id.names[-1])}[{_escaped(id.params)}]"
     seconds = report.duration if timed else 0.0
-    own = _property("host", finding.host) + _property("verdict", finding.verdict.value)
+    own = _property("host", finding.host) + _property("verdict", finding.verdict._value_)
     read = "" if not report.failed else _property("evidence", "")
     properties = f"<properties>{own}{_of_test(finding.check, finding.cause)}{read}</properties>"
-    head = f'<testcase classname={_class(id.path, id.names)} name={name} time="{seconds:.3f}">{properties}'
+    head = f'<testcase classname={_class(id.path, id.names)} name="{name}" time="{seconds:.3f}">{properties}'
     if isinstance(report.longrepr, str):
-        message = _quoted(shorten_message(f'failed on setup with "{report.longrepr}"'))
-        return f"{head}<error message={message}>{escape(bin_xml_escape(report.longrepr), quote=False)}</error></testcase>"
-    if not isinstance(report.longrepr, tuple):
-        return f"{head}</testcase>"
-    path, line, words = report.longrepr
+        return f"{head}{_error(report.longrepr)}</testcase>"
+    return f"{head}{_skipped(*report.longrepr)}</testcase>" if isinstance(report.longrepr, tuple) else f"{head}</testcase>"
+
+
+@lru_cache(1024)
+def _error(words: str) -> str:
+    message = _escaped(shorten_message(f'failed on setup with "{words}"'))
+    return f'<error message="{message}">{escape(bin_xml_escape(words), quote=False)}</error>'
+
+
+@lru_cache(1024)
+def _skipped(path: str, line: int, words: str) -> str:
     words = words.removeprefix("Skipped: ")
     text = escape(bin_xml_escape(f"{path}:{line}: {words}"), quote=False)
-    return f'{head}<skipped type="pytest.skip" message={_quoted(words)}>{text}</skipped></testcase>'
+    return f'<skipped type="pytest.skip" message="{_escaped(words)}">{text}</skipped>'
 
 
 @lru_cache(1024)
 def _class(path: str, names: tuple[str, ...]) -> str:
-    return _quoted(".".join(mangle_test_address("::".join((path, *names)))[:-1]))
+    return f'"{_escaped(".".join(mangle_test_address("::".join((path, *names)))[:-1]))}"'
 
 
 @lru_cache(1024)
@@ -104,11 +111,13 @@ def _of_test(check: str, cause: Cause | None) -> str:
     return "".join(_property(name, value) for name, value in junit.of_test(check, cause))
 
 
+@lru_cache(1024)
 def _property(name: str, value: str) -> str:
-    return f'<property name="{name}" value={_quoted(value)} />'
+    return f'<property name="{name}" value="{_escaped(value)}" />'
 
 
-@lru_cache(4096)
-def _quoted(text: str) -> str:
-    # a parser makes a space of a line's end or a tab that stands in an attribute as it is (XML 1.0, 3.3.3)
-    return f'"{escape(bin_xml_escape(text)).translate(_IN_ATTRIBUTES)}"'
+@lru_cache(1024)
+def _escaped(text: str) -> str:
+    """The text as it stands in an attribute."""
+    # a parser makes a space of a line's end or a tab that stands there as it is (XML 1.0, 3.3.3)
+    return escape(bin_xml_escape(text)).translate(_IN_ATTRIBUTES)
