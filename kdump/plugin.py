@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.scope import Scope
 from testinfra.host import Host
 
 from . import about_dumps, catalogue, connection, hookspec, kernels, report, shard, waivers, workers
@@ -198,7 +199,9 @@ class Audit:
             chosen = self._kernels.targets_of(metafunc.fixturenames, self.targets)
             if chosen:
                 names = [target.name for target in chosen]
-                metafunc.parametrize("target", chosen, ids=names, indirect=True, scope="session")
+                # told that a host is set up for long, pytest would sort them by host, and take half as long as for making
+                # them; they are sorted anyway
+                metafunc.parametrize("target", chosen, ids=names, indirect=True, scope="function")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -211,6 +214,9 @@ class Audit:
             return order.get(target, len(order)) if target else -1, cause.stage.order if cause else -1
 
         items.sort(key=place)
+        for item in items:
+            if target_of(item):
+                item.callspec._arg2scope["target"] = Scope.Session  # type: ignore[attr-defined]  # as its fixture
 
     def _of_the_suite(self) -> set[Path]:
         """The files that judge a host as it runs: those right in the folders that pytest.ini names."""
@@ -224,8 +230,8 @@ class Audit:
     def _selected_in_part(self, tests: Mapping[Target, Sequence[pytest.Item]]) -> None:
         """Whatever left tests out: -k, -m, --deselect, --lf, or files that were not named."""
         files = self._of_the_suite()
-        met = {target: {item.path for item in items} for target, items in tests.items()}
-        self._in_part |= {target for target, paths in met.items() if not files <= paths}
+        modules = {target: {item.parent for item in items} for target, items in tests.items()}
+        self._in_part |= {target for target, met in modules.items() if not files <= {one.path for one in met if one}}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self._config.option.collectonly or not session.items:

@@ -183,7 +183,8 @@ class History:
 
 def _tests(items: Iterable[pytest.Item]) -> Iterable[str]:
     """What is asked, of whichever host."""
-    return dict.fromkeys(item.nodeid.partition("[")[0] for item in items)
+    tests = {(item.parent, getattr(item, "originalname", item.name)): item for item in items}  # there is an item for each host
+    return dict.fromkeys(item.nodeid.partition("[")[0] for item in tests.values())
 
 
 def seen_dumps(host: str, knowledge: Knowledge) -> list[SeenDump] | None:

@@ -228,8 +228,8 @@ class Qualification:
         """Only hosts that were named, and those last: after the causes, crash by crash, step by step."""
         ours = [item for item in items if "crash_cycle" in getattr(item, "fixturenames", ())]
         causes = {str(path) for path in self._cause_files()}
-        for item in items:  # before -k, --deselect and the like take some of them away
-            if (target := target_of(item)) is not None and str(item.path) in causes:
+        for item in items if self.hosts else ():  # before -k, --deselect and the like take some of them away
+            if (target := target_of(item)) is not None and target.name in self.hosts and str(item.path) in causes:
                 self._to_judge.setdefault(target.name, {})[item.nodeid] = item.path.name
         left = [item for item in ours if (target := target_of(item)) is None or target.name not in self.hosts]
         if left:
