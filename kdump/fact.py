@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any, Generic, NoReturn, TypeVar
 
 import pytest
@@ -73,7 +74,9 @@ class Fact(Generic[T]):
         reading = transcript.readings.get(self.command)
         if reading is None:
             return _never_read(self, transcript.complete)
-        arguments = self, reading, transcript.readings.get(UID), transcript.remarks.get(NO_SUDO, "")
+        # who ran the probe matters only where root is needed: it is left out of what is looked up otherwise
+        uid = transcript.readings.get(UID) if self.root else None
+        arguments = self, reading, uid, transcript.remarks.get(NO_SUDO, "")
         return _shared_value(*arguments) if len(reading.text) <= REMEMBERED else _outcome(self.value_of, *arguments[1:])
 
     def value_of(self, reading: Reading, uid: Reading | None, no_sudo: str) -> T:
@@ -167,6 +170,8 @@ def _outcome(function: Callable[..., T], *arguments: Any, shared: bool = False) 
     except NoValue as reason:
         return Maybe(reason=reason.with_traceback(None), shared=shared)
 
+
+_IS_SHARED = attrgetter("shared")
 
 # Parsers and derived facts are pure, and nobody changes what they return: what was made once of the same serves all hosts.
 
@@ -268,7 +273,7 @@ class Knowledge:
         if isinstance(entry, Fact):
             return entry.for_kernel(self.kernel).maybe(self.transcript)
         facts = [self.maybe(name) for name in entry.facts]
-        if all(one.shared for one in facts):
+        if all(map(_IS_SHARED, facts)):
             return _shared_derived(entry, *facts)
         return _outcome(entry.value_of, *facts)
 

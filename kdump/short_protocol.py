@@ -18,6 +18,7 @@ from itertools import groupby
 from traceback import clear_frames
 from typing import Any
 
+import pluggy
 import pytest
 from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 
@@ -42,6 +43,8 @@ _FOR_OTHERS = ("_pytest.skipping", "_pytest.unittest", "_pytest.tmpdir", "pytest
 _READ_CALL = ("_pytest.", "kdump.")
 _READ_TEARDOWN = ("pytest_html.",)
 _OURS = {"target", "knowledge", "request"}
+
+_PLACE = "nodeid", "location"
 
 _Listener = Callable[..., Any]  # some of a hook's implementations
 
@@ -123,13 +126,14 @@ class ShortProtocol:
         assert test is not None
         # pytest would work it out anew for each host
         item.__dict__.setdefault("location", (*test.place, item.name))
-        test.start(nodeid=item.nodeid, location=item.location)
+        nodeid, location = item.nodeid, item.location
+        test.start(nodeid, location)
         self._short = item
         try:
             self._run(item, target, test, nextitem)
         finally:
             self._short = None
-        test.finish(nodeid=item.nodeid, location=item.location)
+        test.finish(nodeid, location)
 
     def _run(self, item: pytest.Function, target: Target, test: _Test, nextitem: pytest.Item | None) -> None:
         values: dict[str, Any] = {}
@@ -172,7 +176,7 @@ class ShortProtocol:
         if call.excinfo is not None:
             self._report(item, test, call)
         elif listener is not None:
-            listener(report=test.make(item=item, call=call))
+            listener(test.make(item=item, call=call))
 
     def _report(self, item: pytest.Item, test: _Test, call: pytest.CallInfo[None]) -> _Listener | None:
         """Make a report and tell it to those who read it. Returns who waits for that of the teardown."""
@@ -185,23 +189,22 @@ class ShortProtocol:
         if written and finding is not None and self._properties is not None:
             self._properties.add(item, finding)
         listener = self._listener(shown, written)
-        listener(report=report)
+        listener(report)
         return listener if self._listens_to_all or (shown and self._pages) or (written and self._files) else None
 
     def _listener(self, shown: bool, written: bool) -> _Listener:
         if (shown, written) not in self._listeners:
             others = [*([] if shown else [self._page, *self._pages]), *([] if written else self._files)]
-            self._listeners[shown, written] = self._without("pytest_runtest_logreport", others)
+            self._listeners[shown, written] = _in_turn(self._without("pytest_runtest_logreport", others), "report")
         return self._listeners[shown, written]
 
-    def _without(self, hook: str, others: list[object]) -> _Listener:
+    def _without(self, hook: str, others: list[object]) -> pluggy.HookCaller:
         """A hook but for those who only look for what a test of facts cannot have, and for ``others``."""
         found = getattr(self._config.hook, hook).get_hookimpls()
         live = self._config.getini("log_cli") or self._config.option.log_cli_level
         modules = _FOR_OTHERS if live else (*_FOR_OTHERS, "_pytest.logging")
         others = [*others, *(one.plugin for one in found if one.function.__module__ in modules)]
-        caller: _Listener = self._config.pluginmanager.subset_hook_caller(hook, others)
-        return caller
+        return self._config.pluginmanager.subset_hook_caller(hook, others)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
@@ -244,9 +247,9 @@ class ShortProtocol:
         return _Test(
             tuple(item._fixtureinfo.argnames),
             (path, line),
-            self._without("pytest_runtest_logstart", []) if everywhere else hooks.pytest_runtest_logstart,
+            _in_turn(self._without("pytest_runtest_logstart", []) if everywhere else hooks.pytest_runtest_logstart, *_PLACE),
             self._without("pytest_runtest_makereport", [self._properties]) if everywhere else hooks.pytest_runtest_makereport,
-            self._without("pytest_runtest_logfinish", []) if everywhere else hooks.pytest_runtest_logfinish,
+            _in_turn(self._without("pytest_runtest_logfinish", []) if everywhere else hooks.pytest_runtest_logfinish, *_PLACE),
         )
 
     def _can_run(self, item: pytest.Function) -> bool:
@@ -276,6 +279,21 @@ class ShortProtocol:
                 module: str = implementation.function.__module__
                 if not known or not module.startswith(known):
                     yield module
+
+
+def _in_turn(hook: pluggy.HookCaller, *arguments: str) -> _Listener:
+    """Calls all who implement a hook. Where none of them wraps the others, or leaves an argument out,
+    pluggy would do no more than call them one after the other, which takes it longer than what most of them do."""
+    found = hook.get_hookimpls()
+    if any(one.wrapper or one.hookwrapper or one.argnames != arguments for one in found):
+        return lambda *given: hook(**dict(zip(arguments, given, strict=True)))
+    functions = [one.function for one in reversed(found)]
+
+    def call(*given: object) -> None:
+        for function in functions:
+            function(*given)
+
+    return call
 
 
 def _stop_if_asked(session: pytest.Session) -> None:

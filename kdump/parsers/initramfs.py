@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..verdict import CouldNotDetermine
 
@@ -101,7 +102,7 @@ class Initramfs:
             raise ValueError("the listing names no image or no archive in it")
         return cls(image, archive, squashed, unpacked, unpacked_pages, entries, cut, late, tuple(magics))
 
-    @property
+    @cached_property
     def files(self) -> Mapping[str, int]:
         """Path → size of the files that decide about a dump, squashed ones included.
 
@@ -120,7 +121,7 @@ class Initramfs:
             )
         return {**self.archive, **self.squashed}
 
-    @property
+    @cached_property
     def modules(self) -> frozenset[str]:
         """Names of the kernel modules inside, dashes as underscores. Raises as :attr:`files` does."""
         names = (_MODULE.fullmatch(path.rpartition("/")[2]) for path in self.files)
@@ -130,7 +131,7 @@ class Initramfs:
         """Whether a module of that name is inside; dash and underscore are the same. Raises as :attr:`files` does."""
         return name.replace("-", "_") in self.modules
 
-    @property
+    @cached_property
     def releases(self) -> frozenset[str]:
         """The kernel releases whose modules are inside, squashed ones included as far as they could be listed."""
         found = (_RELEASE.search(f"/{path}") for path in {**self.archive, **(self.squashed or {})})
@@ -138,4 +139,8 @@ class Initramfs:
 
     def has_program(self, name: str) -> bool:
         """Whether a file of that name (``makedumpfile``) is inside. Raises as :attr:`files` does."""
-        return any(path.rpartition("/")[2] == name for path in self.files)
+        return name in self._names
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(path.rpartition("/")[2] for path in self.files)

@@ -175,7 +175,7 @@ def _packed(reports: Sequence[HostReport], causes: Sequence[Cause], *, evidence:
         [
             [
                 place[finding.cause.id] if finding.cause else -1,
-                list(State).index(finding.state),
+                finding.state.order,
                 text(finding.check),
                 text(finding.seen.strip()),
                 text(_waived(finding)),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -112,4 +113,6 @@ def test_a_reason_that_hosts_share_holds_on_to_none_of_them():
 
 
 def _shown(value):
-    return re.sub(r" at 0x[0-9a-f]+", "", f"{value!r} {getattr(value, '__dict__', '')!r}")
+    own = getattr(value, "__dict__", {}).items()
+    kept = {name: one for name, one in own if not isinstance(getattr(type(value), name, None), cached_property)}
+    return re.sub(r" at 0x[0-9a-f]+", "", f"{value!r} {kept!r}")
