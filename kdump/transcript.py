@@ -30,6 +30,9 @@ END = "# end"
 SHOWN = 256 * 1024  # characters of a host's readings that are kept for reports, about; a usual one says 40,000
 _MOST_REMARKS, _LONGEST_REMARK = 20, 1000  # characters; they stay with the host as long as the run lasts
 _LEAST_SHOWN = 2000  # of a reading
+_MOST_SHOWN = 2 * SHOWN
+# The suite asks for a hundred readings, by commands of up to 300 characters, and for a dozen more of each kernel.
+_MOST_READINGS, _LONGEST_COMMAND = 2000, 4096
 _LONGEST_CUT = 60  # characters that stand in place of others
 
 # C0 (but not TAB), DEL, C1 and the bidirectional controls: what a target prints must not drive a terminal,
@@ -199,7 +202,9 @@ class Transcript:
             raise NotATranscript(f"no line reads {HEADER!r}: this is not a transcript of the probe")
         readings: dict[str, Reading] = {}
         remarks: dict[str, str] = {}
-        for number, text in enumerate(f"\n{rest}".split("\n$ ")):
+        for number, text in enumerate(f"\n{rest}".split("\n$ ", _MOST_READINGS + 1)):
+            if number > _MOST_READINGS or (number and len(text) > _LONGEST_COMMAND and "\n" not in text[:_LONGEST_COMMAND]):
+                break  # nobody asked for that
             found = (_block if len(text) > _REMEMBERED else _remembered_block)(text, number > 0)
             for key, value in found.remarks:
                 if len(remarks) < _MOST_REMARKS:
@@ -212,19 +217,28 @@ class Transcript:
 
     @property
     def size(self) -> int:
-        """Characters of output and errors."""
-        return sum(len(one.text) + len(one.errors) for one in self.readings.values())
+        """Characters of commands, output and errors."""
+        return sum(len(one.command) + len(one.text) + len(one.errors) for one in self.readings.values())
 
     def kept(self) -> Transcript:
         """Itself with no more than what is :meth:`shown` of it."""
         return replace(self, readings=self.shown())
 
     def shown(self) -> Mapping[str, Reading]:
-        """The readings as evidence that reports keep: whole, but for hosts that say very much."""
+        """The readings as evidence that reports keep: whole, but for hosts that say very much; of those that make readings
+        up, the first."""
         if self.size <= SHOWN:
             return self.readings
         most = max(SHOWN // len(self.readings), _LEAST_SHOWN)
-        return {command: reading.clipped(most) for command, reading in self.readings.items()}
+        room = _MOST_SHOWN
+        shown: dict[str, Reading] = {}
+        for command, reading in self.readings.items():
+            clipped = reading.clipped(most)
+            room -= len(command) + len(clipped.text) + len(clipped.errors)
+            if room < 0:
+                break
+            shown[command] = clipped
+        return shown
 
     def render(self) -> str:
         return "\n".join(self._lines()) + "\n"

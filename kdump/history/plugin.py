@@ -22,6 +22,7 @@ NAME = "kdump-history"
 DEFAULT = Path("reports") / "history.sqlite"
 KEEP = 90  # runs of a selection
 KEEP_TRANSCRIPTS = 7  # of these, the newest, with all that was read
+_MOST_OF_DUMPS = 256 * 1024  # characters that are kept of a host's dumps; one takes two hundred
 
 
 def add_options(group: pytest.OptionGroup) -> None:
@@ -192,7 +193,11 @@ def seen_dumps(host: str, knowledge: Knowledge) -> list[SeenDump] | None:
     found = knowledge.maybe("dump_identities")
     if not found.known:
         return None
-    return [
-        SeenDump(host, one.path, one.size, one.crash_time.isoformat() if one.crash_time else "", one.panic or "")
-        for one in found.value
-    ]
+    seen: list[SeenDump] = []
+    room = _MOST_OF_DUMPS
+    for one in found.value:  # the newest first
+        seen.append(SeenDump(host, one.path, one.size, one.crash_time.isoformat() if one.crash_time else "", one.panic or ""))
+        room -= len(one.path) + len(seen[-1].panic) + 100
+        if room < 0:
+            return seen[:-1]
+    return seen

@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
-from kdump.transcript import SHOWN, Reading, Transcript
+from kdump import catalogue
+from kdump.fact import Knowledge
+from kdump.history.plugin import seen_dumps
+from kdump.transcript import END, HEADER, SHOWN, Reading, Transcript
 from selftests.plugin.test_run import SUITE
 
 CONFTEST = """
@@ -20,6 +23,7 @@ def pytest_unconfigure():
     Path("peak").write_text(peak.split()[1])
 """
 SIZE = 3 << 20
+catalogue.modules()
 
 
 @pytest.mark.hostility(9)
@@ -56,3 +60,26 @@ def test_evidence_of_a_host_that_says_very_much_is_head_and_tail_of_everything()
     assert shown["cat /900000"].text.startswith("begin") and shown["cat /900000"].text.endswith("end")
     usual = Transcript.of(readings[::2])
     assert usual.shown() is usual.readings
+
+
+@pytest.mark.hostility(9)
+@pytest.mark.parametrize("of_each", [0, 10, 1900])
+def test_readings_that_nobody_asked_for_are_bounded(of_each):
+    """They fill what a host may say: the controller's memory, and every night's history, do not grow with their number."""
+    made_up = (f"$ {number:x}\n  {'x' * of_each}\n[0]\n" for number in range((4 << 20) // (of_each + 14)))
+    transcript = Transcript.parse(f"{HEADER}\n{''.join(made_up)}{END}\n")
+    assert (len(transcript.readings), transcript.complete) == (2000, False)
+    assert len(transcript.kept().render()) < 3 * SHOWN
+
+
+def test_a_command_that_nobody_asked_for_is_bounded():
+    transcript = Transcript.parse(f"{HEADER}\n$ id -u\n  0\n[0]\n$ {'x' * 5000}\n[0]\n$ true\n[0]\n{END}\n")
+    assert (list(transcript.readings), transcript.complete) == (["id -u"], False)
+    assert Transcript.of([Reading("x" * 4000, "", "", 0)]).size == 4000
+
+
+def test_dumps_that_a_host_makes_up_are_bounded():
+    files = [f"dump 5 {1767229261 - number} /var/crash/{'x' * 200}/{number}" for number in range(20_000)]
+    listing = Reading("dump_listing", "\n".join(["folder /var/crash", *files]), "", 0)
+    seen = seen_dumps("db1", Knowledge(Transcript.of([Reading("id -u", "0", "", 0), listing])))
+    assert seen[0].path.endswith("/0") and 500 < len(seen) < 1000
