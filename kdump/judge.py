@@ -22,6 +22,16 @@ MOST_SEEN = 8000  # characters: a complaint of a program of the host may be a li
 EVIDENCE: pytest.StashKey[tuple[Reading, ...]] = pytest.StashKey()
 
 
+def check_asserts(config: pytest.Config) -> None:
+    """Refuse a run whose asserts are left out by Python: every cause would be absent. Raises :class:`pytest.UsageError`.
+
+    pytest makes code of its own of them, unless it is told not to.
+    """
+    if not __debug__ and config.getoption("assertmode", "plain") == "plain":
+        how = "python -O (or PYTHONOPTIMIZE) with --assert=plain"
+        raise pytest.UsageError(f"{how} leaves out the tests' asserts, and would find nothing: leave one of the two out")
+
+
 def attach_finding(
     report: pytest.TestReport,
     call: pytest.CallInfo[None],

@@ -35,8 +35,18 @@ class Status(IntEnum):
     UNKNOWN = 3
 
 
+_HELP = (
+    "answer as a plugin of Nagios or Icinga: one line, and one of its four states as exit status. As a command of theirs use "
+    "python -m kdump.nagios OPTIONS: it has the line also where pytest gives up before it reads this suite (-c, --rootdir, -p, "
+    "-n, --tb that cannot be used)"
+)
+
+
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Answer for options that cannot be parsed, too: pytest refuses them before any hook that could take its status."""
+    """Answer for options that cannot be parsed, too: pytest refuses them before any hook that could take its status. What it
+    parses itself, before it loads the first plugin that is not its own, no plugin can answer for (Config.parse() of pytest 9)."""
+    for option in (one for group in parser._groups for one in group.options if "--nagios" in one.names()):
+        option._action.help = _HELP  # it is testinfra's
     config = pluginmanager.get_plugin("pytestconfig")
     if config is None or not getattr(config.known_args_namespace, "nagios", False):
         return

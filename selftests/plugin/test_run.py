@@ -104,6 +104,13 @@ def test_a_failing_test_of_the_suite_itself_is_not_a_present_cause(suite, pytest
     assert "the suite itself failed" in result.stdout.str()
 
 
+def test_asserts_that_python_leaves_out_make_nobody_healthy(suite, pytester):
+    suite("bad")
+    for options, status in ((["--assert=plain"], 4), (["-p", "no:assertion"], 4), ([], 1)):
+        done = pytester.run(sys.executable, "-O", "-m", "pytest", "--hosts=recording://bad.transcript", *options)
+        assert done.ret == status
+
+
 def test_a_finding_says_that_only_a_crash_tells(suite, pytester):
     pytester.makeconftest("""
 pytest_plugins = ["kdump.plugin"]
@@ -345,6 +352,10 @@ def test_nagios_hears_a_run_by_its_own_program(suite, pytester, options):
     suite("bad")
     done = pytester.run(sys.executable, "-m", "kdump.nagios", "--hosts=recording://bad.transcript", *options)
     assert (done.ret, done.outlines[0].partition(" |")[0]) == (2, "KDUMP CRITICAL - 1 host would not dump (bad)")
+
+
+def test_help_names_the_program_for_nagios(suite):
+    assert "python -m kdump.nagios OPTIONS" in suite("good", options=["--help"]).stdout.str()
 
 
 def test_nagios_in_another_folder_has_judged_nobody(pytester):
