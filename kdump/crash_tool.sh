@@ -2,13 +2,12 @@
 
 # strings_trial: "works", or why /usr/bin/strings does not. A copy without its libraries is there, and does not run.
 strings_trial() {
-    if [ ! -e /usr/bin/strings ]; then
-        if [ ! -x /usr/bin ]; then
-            echo "/usr/bin: Permission denied" >&2
-            return 1
-        fi
+    if ! there /usr/bin/strings; then
         echo "it is missing"
         return
+    elif [ ! -e /usr/bin/strings ]; then
+        echo "/usr/bin/strings: Permission denied" >&2
+        return 1
     fi
     said=$(echo readable | limit 5 /usr/bin/strings 2>&1)
     status=$?

@@ -49,6 +49,22 @@ there_below() {
     return 2
 }
 
+# file_there FILE: whether it is a regular file, or may be one; nothing is said.
+file_there() {
+    [ -f "$1" ] || { [ ! -e "$1" ] && { there "$1" 2>/dev/null || [ $? -eq 2 ]; }; }
+}
+
+# listable FOLDER: whether all that is in it can be seen; says so where not. One that does not exist has nothing in it.
+listable() {
+    if [ -r "$1" ] && [ -x "$1" ]; then return; fi
+    there "$1"
+    case $? in
+    0) echo "$1: Permission denied" >&2 ;;
+    1) return 0 ;;
+    esac
+    return 2
+}
+
 # lines_in EXPRESSION FILE…: what grep -EH finds in those of these files that exist. Of a folder it is only seen whether it can
 # be listed.
 lines_in() {

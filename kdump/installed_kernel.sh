@@ -6,18 +6,12 @@ boot_can_be_seen() {
     if [ -n "$kernel_root" ]; then
         for entered in "$kernel_root" "$kernel_root"/boot "$kernel_root"/lib "$kernel_root"/lib/modules "$kernel_root"/lib/modules/* \
             "$kernel_root"/usr "$kernel_root"/usr/lib "$kernel_root"/usr/lib/modules "$kernel_root"/usr/lib/modules/*; do
-            if [ -d "$entered" ] && ! { [ -r "$entered" ] && [ -x "$entered" ]; }; then
-                echo "$entered: Permission denied" >&2
-                return 1
-            fi
+            [ ! -d "$entered" ] || listable "$entered" || return 1
         done
         return 0
     fi
-    if [ -d /boot ] && ! { [ -r /boot ] && [ -x /boot ]; }; then
-        echo "/boot: Permission denied" >&2
-        return 1
-    fi
-    if grep -qE '^[^#[:space:]]+[[:space:]]+/boot[[:space:]]' /etc/fstab 2>/dev/null && ! grep -q ' /boot ' /proc/mounts; then
+    listable /boot || return 1
+    if there /etc/fstab && grep -qE '^[^#[:space:]]+[[:space:]]+/boot[[:space:]]' /etc/fstab && ! grep -q ' /boot ' /proc/mounts; then
         echo "/boot is in /etc/fstab and not mounted" >&2
         return 65
     fi
@@ -33,10 +27,11 @@ kernel_releases() {
     boot_can_be_seen || return
     {
         for trace in "$kernel_root"/boot/vmlinu[xz]-* "$kernel_root"/boot/Image-* "$kernel_root"/boot/config-*; do
-            [ ! -e "$trace" ] || { trace=${trace##*/} && echo "${trace#*-}"; }
+            ! there "$trace" || { trace=${trace##*/} && echo "${trace#*-}"; }
         done
         for trace in "$kernel_root"/lib/modules/* "$kernel_root"/usr/lib/modules/*; do
-            [ ! -d "$trace" ] || echo "${trace##*/}"
+            if [ -e "$trace" ] && [ ! -d "$trace" ]; then continue; fi
+            ! there "$trace" || echo "${trace##*/}"
         done
         if is_build_tree; then
             # kernel.release is made by the build; before that the configuration's header tells the version
@@ -85,11 +80,10 @@ kernel_place() {
     *) set -- ;;
     esac
     for place; do
-        if [ -e "$kernel_root$place" ]; then
-            kernel_part "$kernel_root$place" || return
-            echo "$kernel_root$place"
-            return
-        fi
+        there "$kernel_root$place" || { [ $? -eq 1 ] && continue; } || return
+        kernel_part "$kernel_root$place" || return
+        echo "$kernel_root$place"
+        return
     done
     is_build_tree || return 0
     case $kind in
@@ -99,11 +93,10 @@ kernel_place() {
     *) set -- ;;
     esac
     for place; do
-        if [ -e "$kernel_root$place" ]; then
-            kernel_part "$kernel_root$place" || return
-            echo "$kernel_root$place"
-            return
-        fi
+        there "$kernel_root$place" || { [ $? -eq 1 ] && continue; } || return
+        kernel_part "$kernel_root$place" || return
+        echo "$kernel_root$place"
+        return
     done
 }
 
@@ -122,7 +115,7 @@ kernel_options() {
     boot_can_be_seen || return
     file=$(kernel_place config "$1") || return
     filter="/^CONFIG_/ { all++ } /^CONFIG_($2)=/ { print } END { print \"options \" all + 0 }"
-    if [ -z "$file" ] && [ -z "$kernel_root" ] && [ "$1" = "$(uname -r)" ] && [ -e /proc/config.gz ]; then
+    if [ -z "$file" ] && [ -z "$kernel_root" ] && [ "$1" = "$(uname -r)" ] && there /proc/config.gz; then
         echo "file /proc/config.gz"
         zcat /proc/config.gz | awk "$filter"
     elif [ -r "$file" ]; then
@@ -207,13 +200,13 @@ kernel_kdump_image_listing() {
     boot_can_be_seen || return
     for known_image_path in "/boot/initramfs-${1}kdump.img" "/var/lib/kdump/initramfs-${1}kdump.img" /boot/*/"$1"/initrdkdump \
         "/boot/initrd-${1}kdump.img" "/boot/initrd-$1-kdump" "/var/lib/kdump/initrd.img-$1"; do
-        if [ -e "$known_image_path" ]; then
+        if there "$known_image_path"; then
             capture_image_listing
             return
         fi
     done
     for folder in /boot /var/lib/kdump; do # what cannot be entered looks empty
-        [ ! -d "$folder" ] || [ -x "$folder" ] || { cat "$folder/" && return 1; } || return
+        listable "$folder" || return
     done
 }
 
@@ -224,13 +217,13 @@ kernel_initramfs_listing() {
     [ -z "$kernel_root" ] || return 0
     boot_can_be_seen || return
     for folder in /boot /boot/efi /efi; do # what cannot be entered looks empty
-        [ ! -d "$folder" ] || [ -x "$folder" ] || { cat "$folder/" && return 1; } || return
+        listable "$folder" || return
     done
     for known_image_path in "/boot/initrd.img-$1" "/boot/initramfs-$1.img" "/boot/initrd-$1" "/boot/initrd-$1.img" \
         /boot/*/"$1"/initrd* /boot/efi/*/"$1"/initrd* /efi/*/"$1"/initrd* /boot/ostree/*/"initramfs-$1.img" \
         "/usr/lib/modules/$1/initramfs.img" "/usr/lib/modules/$1/initrd"; do
         case $known_image_path in *kdump) continue ;; esac
-        [ -e "$known_image_path" ] || continue
+        there "$known_image_path" || continue
         capture_image_listing || return
         names=$(find "/lib/modules/$1/" -name '*.ko*' -newer "$known_image_path" | sed -e 's,.*/,,' -e 's/\.ko.*//')
         # shellcheck disable=SC2086  # one line of words
@@ -240,7 +233,7 @@ kernel_initramfs_listing() {
     for place in /boot/init* /boot/*/init* /boot/*/*/init* /efi/*/*/init* /boot/EFI/Linux/*.efi \
         /boot/efi/EFI/Linux/*.efi /efi/EFI/Linux/*.efi; do
         case $place in *kdump*) continue ;; esac
-        [ ! -f "$place" ] || echo "other $place"
+        ! file_there "$place" || echo "other $place"
     done
 }
 

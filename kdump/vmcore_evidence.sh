@@ -112,7 +112,11 @@ vmlinux_evidence() {
 
 # ev_begin: name, size and modification time of $ev_file; fails where it cannot be read.
 ev_begin() {
-    [ -f "$ev_file" ] || return 1
+    file_there "$ev_file" || return
+    if [ ! -f "$ev_file" ]; then
+        printf 'file %s\nsize 0\npermission denied\n' "$ev_file"
+        return 1
+    fi
     # shellcheck disable=SC2012,SC2046  # the fields before the name are meant, and every ls has them
     set -- $(ls -lnLd -- "$ev_file" 2>/dev/null)
     [ "$#" -ge 5 ] || return 1

@@ -3,20 +3,26 @@
 # vmlinux_places RELEASE: the debuginfo of that kernel, one file a line; of every kernel where RELEASE is '*'. Under
 # $kernel_root, where that is set.
 vmlinux_places() {
-    # shellcheck disable=SC2231,SC2154  # a pattern may be meant; the script that this is part of sets kernel_root
-    for place in "$kernel_root"/usr/lib/debug/boot/vmlinux-$1 "$kernel_root"/usr/lib/debug/lib/modules/$1/vmlinux \
-        "$kernel_root"/usr/lib/debug/usr/lib/modules/$1/vmlinux "$kernel_root"/usr/lib/debug/lib/modules/$1/vmlinux.debug \
-        "$kernel_root"/usr/lib/debug/usr/lib/modules/$1/vmlinux.debug "$kernel_root"/usr/lib/debug/boot/vmlinux-$1.debug \
-        "$kernel_root"/usr/lib/modules/$1/vmlinux.debug "$kernel_root"/boot/vmlinux-$1.debug \
+    # shellcheck disable=SC2154  # the script that this is part of sets kernel_root
+    set -- "$1" "$kernel_root/usr/lib"
+    # shellcheck disable=SC2231  # a pattern may be meant
+    for suffix in '' .debug .gz .bz2 .xz .zst; do
+        for place in "$2"/debug/boot/vmlinux-$1"$suffix" "$2"/debug/lib/modules/$1/vmlinux"$suffix" \
+            "$2"/debug/usr/lib/modules/$1/vmlinux"$suffix"; do
+            ! file_there "$place" || printf '%s\n' "$place"
+        done
+    done
+    # shellcheck disable=SC2231
+    for place in "$2"/modules/$1/vmlinux.debug "$kernel_root"/boot/vmlinux-$1.debug "$kernel_root"/boot/vmlinux-$1.bz2 \
         "$kernel_root"/lib/modules/$1/vmlinux "$kernel_root"/lib/modules/$1/build/vmlinux; do
-        [ ! -f "$place" ] || printf '%s\n' "$place"
+        ! file_there "$place" || printf '%s\n' "$place"
     done
 }
 
 # own_vmlinux: what packages of kernels themselves bring (SUSE's, compressed and without DWARF), of every kernel.
 own_vmlinux() {
     for place in /boot/vmlinux-* /usr/lib/modules/*/vmlinux.gz /usr/lib/modules/*/vmlinux.xz /usr/lib/modules/*/vmlinux.zst; do
-        [ ! -f "$place" ] || printf '%s\n' "$place"
+        ! file_there "$place" || printf '%s\n' "$place"
     done
 }
 
@@ -27,16 +33,14 @@ vmlinux_by_id() {
     rest=${notes#*040000001400000003000000474e5500}
     id=${rest%"${rest#????????????????????????????????????????}"}
     place=/usr/lib/debug/.build-id/${id%"${id#??}"}/${id#??}.debug
-    [ ! -f "$place" ] || printf '%s\n' "$place"
+    ! file_there "$place" || printf '%s\n' "$place"
 }
 
 # vmlinux_files: what --vmlinux names, then what is of the running kernel, then the others; twenty-four at most.
 vmlinux_files() {
     for place in /boot /usr/lib/debug /usr/lib/debug/boot /usr/lib/debug/lib/modules /usr/lib/debug/usr/lib/modules; do
         # its files cannot be seen, so it stands for them
-        if [ -d "$place" ] && ! { [ -r "$place" ] && [ -x "$place" ]; }; then
-            printf 'file %s/\nsize 0\npermission denied\n' "$place"
-        fi
+        listable "$place" 2>/dev/null || printf 'file %s/\nsize 0\npermission denied\n' "$place"
     done
     IFS='
 '
@@ -45,7 +49,7 @@ vmlinux_files() {
     set -- $vmlinux_given
     set +f
     for file; do
-        if [ -f "$file" ]; then
+        if file_there "$file"; then
             vmlinux_evidence "$file" | sed '1s/$/\
 given/'
         else
@@ -65,7 +69,7 @@ given/'
 boot_images() {
     boot_can_be_seen || return
     for ev_file in /boot/vmlinuz-*; do
-        [ -f "$ev_file" ] || continue
+        file_there "$ev_file" || continue
         # shellcheck disable=SC2034  # ev_hex reads it
         ev_inside=''
         words=''

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..fact import Maybe, derived, fact
 from ..verdict import CouldNotDetermine, NotApplicable
+from .vmlinux import Candidate
 
 #: crash-utility/crash@cd89540 (8.0.1): the banner is read through BFD, /usr/bin/strings is a fallback
 READS_BANNER_ITSELF = (8, 0, 1)
@@ -65,6 +66,7 @@ def missed_strings(
     installed_crash: CrashRelease,
     maybe_strings_complaint: Maybe[str],
     maybe_split_vmlinux: Maybe[frozenset[str]],
+    maybe_vmlinux_candidates: Maybe[tuple[Candidate, ...]],
 ) -> str:
     """Why this crash cannot open a dump for want of /usr/bin/strings; "" where it can.
 
@@ -77,7 +79,12 @@ def missed_strings(
     if not complaint_of_strings or installed_crash.version >= READS_SPLIT_VMLINUX:
         return ""
     if installed_crash.version >= READS_BANNER_ITSELF:
-        return complaint_of_strings if maybe_split_vmlinux.value else ""
+        if maybe_split_vmlinux.value:
+            return complaint_of_strings
+        for one in maybe_vmlinux_candidates.value:
+            if one.image is None and one.path.endswith(("/", ".debug")):
+                raise CouldNotDetermine(f"whether debugging information lies apart from its vmlinux: {one.path}: {one.problem}")
+        return ""
     if installed_crash.build:
         raise CouldNotDetermine(
             f"/usr/bin/strings: {complaint_of_strings}; whether crash {'.'.join(map(str, installed_crash.version))}-"

@@ -199,5 +199,5 @@ def is_of(path: str, release: str) -> bool:
     (True, False)
     """
     *folders, name = path.split("/")
-    stem = re.sub(r"(\.debug|\.gz|\.xz|\.zst)+$", "", name)
+    stem = re.sub(r"(\.debug|\.gz|\.bz2|\.xz|\.zst)+$", "", name)
     return stem == f"vmlinux-{release}" or (stem == "vmlinux" and release in folders)

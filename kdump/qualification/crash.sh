@@ -5,7 +5,7 @@
 crash_listing() {
     folder=${1:-$(dump_folder)}
     [ -n "$folder" ] || return
-    [ -e "$folder" ] || return 0 # the first dump makes it
+    there "$folder" || { [ $? -eq 1 ]; return; } # the first dump makes it
     limit 20 find -H "$folder" -maxdepth 3 -type f \( -name 'vmcore*' -o -name 'dump.*' -o -name 'dump-*' -o -name '*dmesg*' \) \
         -exec stat -c '%s %.3Y %.3W %n' {} +
 }

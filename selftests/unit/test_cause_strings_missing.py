@@ -10,8 +10,10 @@ NO_LIBRARY = "it does not run: /usr/bin/strings: error while loading shared libr
 CANNOT_START = (
     "crash: error while loading shared libraries: libncurses.so.6: cannot open shared object file: No such file or directory"
 )
-WHOLE, SPLIT = says("split_vmlinux"), says("split_vmlinux", "/usr/lib/debug/boot/vmlinux-6.4.0-1-default.debug")
+WHOLE, CLOSED = says("vmlinux_candidates"), says("vmlinux_candidates", "file /usr/lib/debug/\nsize 0\npermission denied")
+NONE_SPLIT, SPLIT = says("split_vmlinux"), says("split_vmlinux", "/usr/lib/debug/boot/vmlinux-6.4.0-1-default.debug")
 HAVE = says("crash_program", "/usr/bin/crash")
+MISSING = [HAVE, says("strings_complaint", "it is missing")]
 
 
 @pytest.mark.parametrize(
@@ -22,8 +24,9 @@ HAVE = says("crash_program", "/usr/bin/crash")
         # a package that may have been given what is newer than its number
         ([HAVE, says("installed_crash", VENDOR), says("strings_complaint", "it is missing")], Verdict.UNDETERMINED),
         ([HAVE, says("installed_crash", VENDOR), says("strings_complaint", "works")], Verdict.ABSENT),
-        ([HAVE, says("installed_crash", "crash 8.0.2-3.el9"), says("strings_complaint", "it is missing"), WHOLE], Verdict.ABSENT),
-        ([HAVE, says("installed_crash", NEW), says("strings_complaint", "it is missing"), WHOLE], Verdict.ABSENT),
+        ([*MISSING, says("installed_crash", "crash 8.0.2-3.el9"), NONE_SPLIT, WHOLE], Verdict.ABSENT),
+        ([*MISSING, says("installed_crash", NEW), NONE_SPLIT, WHOLE], Verdict.ABSENT),
+        ([*MISSING, says("installed_crash", NEW), NONE_SPLIT, CLOSED], Verdict.UNDETERMINED),
         ([HAVE, says("installed_crash", NEW), says("strings_complaint", "it is missing"), SPLIT], Verdict.PRESENT),
         ([HAVE, says("installed_crash", "crash 9.0.3"), says("strings_complaint", "it is missing"), SPLIT], Verdict.ABSENT),
         ([HAVE, says("installed_crash", "gibberish"), says("strings_complaint", "it is missing")], Verdict.UNDETERMINED),

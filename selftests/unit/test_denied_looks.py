@@ -26,6 +26,7 @@ OURS = re.compile(r"""(?<=[\s"'=:])/(?=(?:boot|dev|etc|lib|run|sys|usr|var)/)"""
 STUBS = """
 PATH=/usr/bin:$PATH
 limit() { shift; "$@"; }
+
 findmnt() { echo "254:0 /dev/vda ext4 rw /"; }
 stat() { if [ "$1" = -f ]; then echo 9 512 9 9; else command stat "$@"; fi; }
 """
@@ -68,6 +69,14 @@ DISK = {
 }
 NAMES = {"sys/class/block/vda/dev": "", "dev/vda": "", "dev/mapper/control": "", "dev/disk/by-uuid/aa": "../../vda"}
 LUKS = {"sys/block/dm-0/dm/uuid": "LVM-x"}
+BOOT = {
+    "boot/grub/grub.cfg": "linux /vmlinuz-1 root=/dev/vda",
+    "boot/efi/EFI/debian/grub.cfg": "linux /vmlinuz-1 root=/dev/vda",
+    "boot/loader/entries/x.conf": "linux /vmlinuz-1",
+    "etc/fstab": "UUID=aa / ext4 defaults 0 1",
+}
+IMAGES = {"boot/vmlinuz-1": "", "etc/fstab": "#"}
+STRINGS = {"usr/bin/strings": ""}
 TREES = [
     ("watchdog_settings", SYSTEMD, ["etc", "etc/systemd", "etc/systemd/system.conf.d", "run/systemd", "usr/lib/modules-load.d",
         "etc/systemd/system", "etc/systemd/system/multi-user.target.wants"]),
@@ -83,6 +92,9 @@ TREES = [
     ("root_storage", DISK, ["sys/dev/block", "sys/devices/pci0000:00", "sys/devices/pci0000:00/virtio0/block/vda/slaves",
         "sys/bus/virtio/drivers", "sys/module"]),
     ("block_devices", NAMES, ["sys/class/block", "dev", "dev/disk", "dev/disk/by-uuid", "dev/mapper"]),
+    ("boot_configuration", BOOT, ["boot", "boot/efi", "boot/efi/EFI/debian", "boot/loader", "boot/loader/entries", "etc"]),
+    ("boot_images", IMAGES, ["boot", "etc"]),
+    ("strings_complaint", STRINGS, ["usr", "usr/bin"]),
     ("luks_memory", LUKS, ["sys/block", "sys/block/dm-0", "sys/block/dm-0/dm"]),
 ]  # fmt: skip
 
@@ -140,6 +152,24 @@ def test_what_is_listed_is_there(tree, fact, files, closed):
     (tree / closed).chmod(0o444)
     with suppress(CouldNotDetermine):
         assert value(fact, tree) == whole
+
+
+def test_where_debuginfo_is_looked_for(tree):
+    """What debuginfo packages install, plain, in a file of its own or compressed, and what ``make rpm-pkg`` does."""
+    debug = ["boot/vmlinux-1.xz", "lib/modules/1/vmlinux", "usr/lib/modules/1/vmlinux.debug", "lib/modules/1/vmlinux.gz"]
+    names = [*(f"usr/lib/debug/{name}" for name in debug), "boot/vmlinux-1.bz2", "lib/modules/1/build/vmlinux"]
+    plant(tree, dict.fromkeys(names, ""))
+    script = f"{library()}\nkernel_root={tree}\nvmlinux_places 1"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
+    assert sorted(done.stdout.split()) == sorted(f"{tree}/{name}" for name in names)
+
+
+def test_debuginfo_in_a_closed_folder_is_not_missing(tree):
+    plant(tree, {"usr/lib/debug/boot/vmlinux-1": "", "boot/x": ""})
+    for closed in ("usr/lib/debug/boot", "usr/lib/debug", "usr/lib"):
+        (tree / closed).chmod(0)
+        assert any(one.image is None and one.problem for one in value("vmlinux_candidates", tree)), closed
+        (tree / closed).chmod(0o755)
 
 
 def test_the_newer_name_of_a_file_that_is_denied(tree):
