@@ -24,6 +24,9 @@ _BY_ADDRESS = ("", "ssh", "paramiko", "safe-ssh")
 # What testinfra 10.2.2 takes from a URL (testinfra/backend/__init__.py, parse_hostspec); it drops everything else unsaid.
 _OF_SSH = {"sudo", "sudo_user", "timeout", "controlpersist", "ssh_config", "ssh_identity_file"}
 _OF_ANSIBLE = {"sudo", "sudo_user", "ssh_config", "ssh_identity_file", "ansible_inventory", "force_ansible"}
+# It takes any other word for false, and the first of two values.
+_VALUES = dict.fromkeys(("sudo", "force_ansible"), (re.compile("true|false", re.IGNORECASE), "true or false"))
+_VALUES |= dict.fromkeys(("timeout", "controlpersist"), (re.compile("[0-9]{1,6}"), "a number of seconds"))
 
 
 # It ends up in test ids, which pytest-html prints as markup: only what a name, an address, a user, a port or a path needs.
@@ -109,6 +112,10 @@ def check(spec: Spec, connection: str | None = None) -> None:
     Raises :class:`BadHosts`.
     """
     scheme = spec.scheme or connection or ""
+    if scheme != scheme.lower():  # to testinfra it is the same, and nothing here would know it
+        raise spec.bad(f"has its scheme in capitals: write {scheme.lower()}://")
+    if scheme == "local" and spec.text.partition("://")[2].partition("?")[0]:
+        raise spec.bad("names a host, but local:// is this machine")
     if scheme != "ansible" and _PLAIN.fullmatch(spec.text):  # most of a long list
         return
     if scheme != "ansible" and "," in spec.text:
@@ -119,9 +126,12 @@ def check(spec: Spec, connection: str | None = None) -> None:
     address, mark, query = rest.partition("?") if spec.scheme and scheme != "ansible" else split_query(rest)
     if mark:
         known = _OF_ANSIBLE if scheme == "ansible" else _OF_SSH
-        unknown = [key for key in urllib.parse.parse_qs(query, keep_blank_values=True) if key not in known]
-        if unknown:
-            raise spec.bad(f"has the unknown option {unknown[0]!r}: {', '.join(sorted(known))} are known")
+        for key, values in urllib.parse.parse_qs(query, keep_blank_values=True).items():
+            if key not in known:
+                raise spec.bad(f"has the unknown option {key!r}: {', '.join(sorted(known))} are known")
+            form, words = _VALUES.get(key, (re.compile(".+"), "a value"))
+            if len(values) > 1 or not form.fullmatch(values[0]):
+                raise spec.bad(f"gives the option {key} something other than {words}")
     if scheme == "ansible":
         return
     if not spec.scheme and mark:

@@ -31,6 +31,12 @@ def test_what_is_a_host(tmp_path, text):
         ("-oProxyCommand=x", "is not a host name"),
         ("db1?sudo=true", "has options, which need a scheme"),
         ("ssh://db1?sudoo=true", "has the unknown option 'sudoo'"),
+        ("ssh://db1?sudo=yes", "gives the option sudo something other than true or false"),
+        ("ssh://db1?sudo=true&sudo=false", "something other than true or false"),
+        ("ssh://db1?sudo_user=", "gives the option sudo_user something other than a value"),
+        ("ssh://db1?timeout=soon", "something other than a number of seconds"),
+        ("SSH://db1", "has its scheme in capitals: write ssh://"),
+        ("local://db1", "names a host, but local:// is this machine"),
         ("ansible://web?timeout=3", "has the unknown option 'timeout'"),
     ],
 )
