@@ -102,13 +102,13 @@ def _entries(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def refuse_skipped(errors: str, inventory: str | None) -> None:
-    """Refuse a part of an inventory in YAML that Ansible passes over, with the hosts in it: a warning is all it has to say.
+    """Refuse a part of an inventory in YAML or TOML that Ansible passes over, with the hosts in it: a warning is all it says.
 
-    ansible-core 2.19: plugins/inventory/yaml.py, InventoryModule._parse_group(). Raises :class:`BadHosts`.
+    ansible-core 2.19: plugins/inventory/yaml.py and toml.py, InventoryModule._parse_group(). Raises :class:`BadHosts`.
     """
     words = " ".join(errors.split())  # older ones wrap their lines
-    for key, group in re.findall(r"Skipping (?:unexpected )?key \((.+?)\) in group \((.+?)\)", words):
-        where = place(inventory, key, rf"^\W*{re.escape(key)}\W*:")
+    for key, group in re.findall(r"""Skipping (?:unexpected )?key [("](.+?)[)"] in group [("](.+?)[)"]""", words):
+        where = place(inventory, key, rf"^\W*{re.escape(key)}\W*[:=]")
         raise BadHosts(
             f"{where}: the group {printable(group)!r} has the key {printable(key)!r}: hosts, children and vars are known"
         )

@@ -98,7 +98,9 @@ def prepare(config: pytest.Config) -> bool:
 def summary(run: Run, rows_left_out: int = 0) -> str:
     """The report's top as markup: the verdict first, then the hosts, then the matrix."""
     reports = run.reports()
-    listed = reports if len(reports) <= MOST_HOSTS else [one for one in reports if one.answer is not Answer.WOULD_DUMP]
+    listed = reports
+    if len(reports) > MOST_HOSTS:  # the worst first: not all need have room
+        listed = [one for answer in Answer if answer is not Answer.WOULD_DUMP for one in reports if one.answer is answer]
     return (
         environment()
         .get_template("summary.html")

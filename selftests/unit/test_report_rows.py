@@ -27,6 +27,13 @@ def test_a_dead_host_has_one_row():
     assert [page.shows(one) for one in FINDINGS] == [True, False, False, False, False, False]
 
 
+def test_of_very_many_hosts_the_worst_are_listed(monkeypatch):
+    monkeypatch.setattr(html, "MOST_HOSTS", 2)
+    found = [finding(LOAD, verdict, host=f"db{number}") for number, verdict in enumerate((U, U, A, P))]
+    page = html.summary(run(*found, **{one.host: HostState(one.host) for one in found}))
+    assert [name for name in ("db3", "db0", "db1", "db2") if f'data-show-host="{name}"' in page] == ["db3", "db0"]
+
+
 def test_templates_are_compiled_anew_where_their_code_cannot_be_kept(monkeypatch):
     monkeypatch.setattr(markup, "cache_from_source", lambda path: "/nowhere/markup.pyc")
     monkeypatch.setattr(markup.sys, "dont_write_bytecode", False)
