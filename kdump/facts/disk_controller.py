@@ -21,8 +21,9 @@ _UNDONE_BY_RESET = ("megaraid_sas",)
 #: itself takes the word for a help (Linux 6.12, megaraid_sas_base.c: MSI-X is reset; megaraid_sas_fusion.c:
 #: MEGASAS_KDUMP_QUEUE_DEPTH), and all flavours give it by default: there is no such report of other kernels.
 _TOLD_OF = re.compile(r"\.(oe\d|eulerosv|ky\d|uelc?\d)")
-#: driver → slabs of 2 KiB of ``swiotlb=`` that its DMA takes in a reservation above 4 GiB ("io map data err" with fewer:
-#: xiaobingling93-pixel/openeuler-witty-ops-cases, one report)
+#: driver → slabs of 2 KiB of ``swiotlb=`` with which it was seen to work in a capture kernel, and not without ("io map data err",
+#: openEuler 22.03 SP4: xiaobingling93-pixel/openeuler-witty-ops-cases, one report). It blames too few slabs or an SMMU that is
+#: switched off, and does not say whether the reservation lay above 4 GiB: where it lies is no answer.
 _BOUNCES = {"hiraid": 32768}
 
 

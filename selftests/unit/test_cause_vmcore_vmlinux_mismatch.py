@@ -84,7 +84,7 @@ PACKED = f"file {OWN}.bz2\nsize 900\nmtime 1\n@0 425a6839314159265359{'00' * 600
         # debuginfo that somebody compressed, which crash unpacks
         ([{"path": f"{PLACE}.xz", "packed": True}], ABSENT),
         ([{"path": f"{PLACE}.xz", "packed": True, "build_id": OTHER}], PRESENT),
-        # `make rpm-pkg` puts it there with its DWARF (Linux, scripts/package/mkspec, up to 6.4); bzip2 is not undone here
+        # `make rpm-pkg` puts it there with its DWARF (Linux, scripts/package/mkspec of 2.6.34 and 3.1); bzip2 is not undone here
         ([PACKED], UNDETERMINED),
         ([PACKED, {}], ABSENT),
         ([PACKED, {"build_id": OTHER}], UNDETERMINED),
