@@ -90,8 +90,8 @@ class CaptureMemory:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the parts are computed from; None where the host did not tell. ``instrumented``: why the capture kernel is thought to
-    be built for debugging, "" where it is not. ``above_4g``: nothing is reserved below 4 GiB, where this machine has memory."""
+    """What the parts are computed from; None where the host did not tell. ``open_ended``: why the capture kernel may need any
+    amount, "" where nothing speaks for it. ``above_4g``: nothing is reserved below 4 GiB, where this machine has memory."""
 
     reserved: int
     ram: int
@@ -110,7 +110,7 @@ class Inputs:
     swiotlb: int = 0
     encrypted: bool = False
     min_free: int = 0
-    instrumented: str = ""
+    open_ended: str = ""
     above_4g: bool = False
 
 
@@ -136,7 +136,7 @@ def needed(host: Inputs) -> CaptureMemory:
     # what nobody but the kernel itself may take (mm/page_alloc.c, the minimum watermark); what was unpacked is gone by then
     withheld = [Part("vm.min_free_kbytes", host.min_free, host.min_free)] if host.min_free else []
     saving = (*base, _modules(host), *_drivers(host), _programs(host), *_luks(host), *_bounce_buffers(host), *withheld)
-    saving += (Part("debugging", 0, UNBOUNDED, host.instrumented),) if host.instrumented else ()
+    saving += (Part("what has no bound", 0, UNBOUNDED, host.open_ended),) if host.open_ended else ()
     least = max(sum(part.least for part in parts) for parts in (unpacking, (kernel, pages, cpus, start, *withheld)))
     peak = max(unpacking, saving, key=lambda parts: sum(part.safe for part in parts))
     return CaptureMemory(host.reserved, peak, least, sum(part.safe for part in peak))

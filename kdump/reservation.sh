@@ -25,8 +25,8 @@ crash_size() {
     return "$status"
 }
 
-# crashkernel_log: what the kernel logged about crashkernel= at boot, and of memory that is encrypted, for which the capture kernel
-# needs more (arch/x86/mm/mem_encrypt.c), if that is still in its ring buffer.
+# crashkernel_log: what the kernel logged about crashkernel= at boot, and of memory that is encrypted (arch/x86/mm/mem_encrypt.c)
+# or watched (KASAN, KMSAN), for which the capture kernel needs more, if that is still in its ring buffer.
 crashkernel_log() {
     log=$(exec dmesg 2>&1) && status=0 || status=$?
     if [ "$status" -ne 0 ]; then
@@ -34,5 +34,5 @@ crashkernel_log() {
         return "$status"
     fi
     # the ring buffer's first lines may be gone: then the command line that the kernel logs first is not there
-    printf '%s\n' "$log" | awk 'tolower($0) ~ /crash ?kernel|memory encryption features active|^(\[[^]]*\] *)?linux version/ && ++kept <= 40 { print substr($0, 1, 400) }'
+    printf '%s\n' "$log" | awk 'tolower($0) ~ /crash ?kernel|memory encryption features active|kernel(address|memory)sanitizer|^(\[[^]]*\] *)?linux version/ && ++kept <= 40 { print substr($0, 1, 400) }'
 }

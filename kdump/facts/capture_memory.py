@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from .. import capture_memory as model
@@ -37,6 +37,12 @@ def luks_bytes(text: str) -> int:
 #: arch/x86/mm/mem_encrypt.c print_mem_encrypt_feature_info() (Linux 5.10, 6.12): kdump-utils adds 64 MiB by the same line
 _ENCRYPTED = re.compile(r"Memory Encryption Features active:.*\b(SME|SEV)\b")
 
+#: mm/kasan, mm/kmsan (Linux 4.0 to 6.17): "kasan: KernelAddressSanitizer initialized", "Starting KernelMemorySanitizer"
+_SANITIZER = re.compile(r"Kernel(Address|Memory)Sanitizer")
+#: Linux, drivers/virtio, drivers/misc/vmw_balloon.c, drivers/hv
+_BALLOON = re.compile(r"(virtio|vmw|hv)_balloon$")
+_FOR_DEBUGGING = re.compile(r"[+.-]debug$")
+
 _4G = 1 << 32
 
 luks_memory = fact("luks_memory", "luks_memory", luks_bytes, root=True)
@@ -61,10 +67,13 @@ def capture_inputs(
     maybe_memory_sysctl_at_boot: Maybe[Mapping[str, Setting]],
     maybe_crashkernel_log: Maybe[tuple[str, ...]],
     maybe_kernel_machine: Maybe[str],
+    maybe_built_in_modules: Maybe[frozenset[str]],
 ) -> Inputs:
     """Everything that the need for memory is computed from."""
     listing = maybe_initramfs.value if maybe_initramfs.known else None
     inside = _modules(listing)
+    log = maybe_crashkernel_log.value if maybe_crashkernel_log.known else ()
+    arm = maybe_kernel_machine.otherwise("aarch64") == "aarch64"
     opens = listing is None or inside is None or "dm_crypt" in inside or listing.has_program("cryptsetup")
     return Inputs(
         reserved=reserved_range.size,
@@ -83,45 +92,73 @@ def capture_inputs(
         network=not (maybe_dump_target.known and maybe_dump_target.value.is_local),
         swiotlb=_swiotlb(capture_cmdline),
         encrypted=capture_cmdline.values("mem_encrypt")[-1:] == ["on"]
-        or not maybe_crashkernel_log.known  # nobody can say that it is not, nor where the log has lost its beginning
-        or not any(line.startswith("Linux version") for line in maybe_crashkernel_log.value)
-        or any(map(_ENCRYPTED.search, maybe_crashkernel_log.value)),
+        or not _is_whole(log)  # nobody can say that it is not
+        or any(map(_ENCRYPTED.search, log)),
         min_free=_min_free(maybe_memory_sysctl_at_boot.value) if flavour.boots_real_root else 0,
         above_4g=reserved_range.start >= _4G
         and not any(line.start < _4G for line in address_map.crash)
         and address_map.reaches_below(_4G),
-        instrumented=_instrumented(
+        open_ended=_open_ended(
             capture_release,
-            capture_release == kernel_release,
-            address_map,
-            meminfo,
-            page_size,
-            maybe_kernel_machine.otherwise("aarch64") == "aarch64",
+            kernel_release,
+            log,
+            _lacking(address_map, meminfo, page_size, 17 if arm else 9),
+            _balloon(
+                loaded_modules, loaded_modules if flavour.boots_real_root or inside is None else inside, maybe_built_in_modules
+            ),
         ),
     )
 
 
-def _instrumented(
-    capture: str, same_kernel: bool, addresses: AddressMap, meminfo: Mapping[str, int], page: int, arm: bool
-) -> str:
-    """Why a kernel is thought to be built for debugging, "" where nothing speaks for it.
+def _open_ended(capture: str, running: str, log: Collection[str], lacking: str, balloon: str | None) -> str:
+    """Why the capture kernel may need far more memory than another, "" where nothing speaks for it.
 
-    Fedora and RHEL name theirs so, and build them with KASAN (kernel.spec). KASAN sets an eighth of memory aside as it starts
-    (torvalds/linux@4e4d9c72, Documentation/dev-tools/kasan.rst: "1/8th of kernel memory"), on arm64 a sixteenth where it
-    goes by tags (lib/Kconfig.kasan, KASAN_SW_TAGS), which MemTotal then lacks; its quarantine and redzones come on top. What else
-    takes memory, as a balloon does from a guest, adds to that: there is no more that speaks against it. That a lack of a little
-    less (a ninth, a seventeenth) is enough is reasoned, so that it can only make a verdict open.
+    Fedora and RHEL call kernels for debugging so, and build them with KASAN (kernel.spec).
     """
-    if re.search(r"[+.-]debug$", capture):
+    if _FOR_DEBUGGING.search(capture):
         return f"{capture} is a kernel for debugging, which takes far more memory (KASAN)"
+    if sanitizer := next(filter(_SANITIZER.search, log), ""):
+        return f"the kernel is one for debugging, by its log: {sanitizer}" if capture == running else ""
+    if not lacking or (capture != running and _FOR_DEBUGGING.search(running)):
+        return ""
+    if not _is_whole(log):
+        return f"{lacking}, as it may where a kernel for debugging (KASAN) or a balloon takes it"
+    if balloon is None:
+        return f"{lacking}, and what takes that is not known"
+    return f"{lacking}: a balloon may have it, and {balloon}" if balloon else ""
+
+
+def _is_whole(log: Collection[str]) -> bool:
+    """Whether the log still has its beginning."""
+    return any(line.startswith("Linux version") for line in log)
+
+
+def _lacking(addresses: AddressMap, meminfo: Mapping[str, int], page: int, part: int) -> str:
+    """A clause where MemTotal lacks more than that part of memory; "" where not.
+
+    KASAN sets an eighth of memory aside as it starts (torvalds/linux@4e4d9c72, Documentation/dev-tools/kasan.rst: "1/8th of
+    kernel memory"), on arm64 a sixteenth where it goes by tags (lib/Kconfig.kasan, KASAN_SW_TAGS), which MemTotal then lacks; its
+    quarantine and redzones come on top. That a lack of a little less (a ninth, a seventeenth) is enough is reasoned, so that it
+    can only make a verdict open. What a balloon holds, MemTotal lacks as well (adjust_managed_page_count()).
+    """
     crash = sum(line.size for line in addresses.crash)
     kept = addresses.ram - crash - (addresses.kernel_image or 0) - addresses.ram * 64 // page - meminfo["MemTotal"]
-    if same_kernel and kept > addresses.ram // (17 if arm else 9):
-        share, part = kept * 100 // addresses.ram, "a sixteenth or an eighth" if arm else "an eighth"
-        return (
-            f"MemTotal lacks {share} % of memory, as it may where a kernel for debugging (KASAN) takes {part}, or a balloon does"
-        )
-    return ""
+    return f"MemTotal lacks {kept * 100 // addresses.ram} % of memory" if kept > addresses.ram // part else ""
+
+
+def _balloon(loaded: Collection[str], in_capture: Collection[str], maybe_built_in: Maybe[frozenset[str]]) -> str | None:
+    """Why the capture kernel may inflate a balloon; "" where it has not the driver of the one that is here, None where none is
+    seen here (Xen's is no module).
+
+    The driver inflates it as it starts, up to what the virtual machine's host asks for (Linux, drivers/virtio/virtio_balloon.c,
+    virtballoon_probe(), towards_target()), in a capture kernel too.
+    """
+    if not maybe_built_in.known:
+        return "whether the capture kernel has its driver built in is not known"
+    here = [name for name in loaded if _BALLOON.match(name)]
+    if found := [name for name in here if name in in_capture] + sorted(filter(_BALLOON.match, maybe_built_in.value)):
+        return f"the capture kernel inflates it as well ({found[0]})"
+    return "" if here else None
 
 
 def _modules(listing: Initramfs | None) -> frozenset[str] | None:
