@@ -5,7 +5,7 @@
 # entered looks empty.
 boot_configuration() {
     for folder in /boot /boot/grub /boot/grub2 /boot/loader /boot/loader/entries /boot/efi /boot/efi/EFI /efi; do
-        listable "$folder" || return
+        readable "$folder" || return
     done
     # a /boot that is not mounted looks empty too
     set -- /proc/mounts

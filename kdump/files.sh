@@ -54,9 +54,9 @@ file_there() {
     [ -f "$1" ] || { [ ! -e "$1" ] && { there "$1" 2>/dev/null || [ $? -eq 2 ]; }; }
 }
 
-# listable FOLDER: whether all that is in it can be seen; says so where not. One that does not exist has nothing in it.
-listable() {
-    if [ -r "$1" ] && [ -x "$1" ]; then return; fi
+# readable FILE: whether it, or all that is in a folder, can be seen; says so where not. What does not exist hides nothing.
+readable() {
+    if [ -r "$1" ] && { [ ! -d "$1" ] || [ -x "$1" ]; }; then return; fi
     there "$1"
     case $? in
     0) echo "$1: Permission denied" >&2 ;;

@@ -6,11 +6,11 @@ boot_can_be_seen() {
     if [ -n "$kernel_root" ]; then
         for entered in "$kernel_root" "$kernel_root"/boot "$kernel_root"/lib "$kernel_root"/lib/modules "$kernel_root"/lib/modules/* \
             "$kernel_root"/usr "$kernel_root"/usr/lib "$kernel_root"/usr/lib/modules "$kernel_root"/usr/lib/modules/*; do
-            [ ! -d "$entered" ] || listable "$entered" || return 1
+            [ ! -d "$entered" ] || readable "$entered" || return 1
         done
         return 0
     fi
-    listable /boot || return 1
+    readable /boot || return 1
     if there /etc/fstab && grep -qE '^[^#[:space:]]+[[:space:]]+/boot[[:space:]]' /etc/fstab && ! grep -q ' /boot ' /proc/mounts; then
         echo "/boot is in /etc/fstab and not mounted" >&2
         return 65
@@ -206,7 +206,7 @@ kernel_kdump_image_listing() {
         fi
     done
     for folder in /boot /var/lib/kdump; do # what cannot be entered looks empty
-        listable "$folder" || return
+        readable "$folder" || return
     done
 }
 
@@ -217,7 +217,7 @@ kernel_initramfs_listing() {
     [ -z "$kernel_root" ] || return 0
     boot_can_be_seen || return
     for folder in /boot /boot/efi /efi; do # what cannot be entered looks empty
-        listable "$folder" || return
+        readable "$folder" || return
     done
     for known_image_path in "/boot/initrd.img-$1" "/boot/initramfs-$1.img" "/boot/initrd-$1" "/boot/initrd-$1.img" \
         /boot/*/"$1"/initrd* /boot/efi/*/"$1"/initrd* /efi/*/"$1"/initrd* /boot/ostree/*/"initramfs-$1.img" \

@@ -28,7 +28,7 @@ own_vmlinux() {
 
 # vmlinux_by_id: the .debug file of the running kernel that is named by its build-id.
 vmlinux_by_id() {
-    notes=$(od -An -v -tx1 /sys/kernel/notes 2>/dev/null | tr -d ' \n')
+    notes=$(od -An -v -tx1 /sys/kernel/notes | tr -d ' \n')
     case $notes in *040000001400000003000000474e5500*) ;; *) return ;; esac
     rest=${notes#*040000001400000003000000474e5500}
     id=${rest%"${rest#????????????????????????????????????????}"}
@@ -40,7 +40,7 @@ vmlinux_by_id() {
 vmlinux_files() {
     for place in /boot /usr/lib/debug /usr/lib/debug/boot /usr/lib/debug/lib/modules /usr/lib/debug/usr/lib/modules; do
         # its files cannot be seen, so it stands for them
-        listable "$place" 2>/dev/null || printf 'file %s/\nsize 0\npermission denied\n' "$place"
+        readable "$place" 2>/dev/null || printf 'file %s/\nsize 0\npermission denied\n' "$place"
     done
     IFS='
 '

@@ -29,7 +29,7 @@ watchdogs() {
         [ "$dog" != '*' ] || continue
         dogs=1
         for attribute in identity state timeout max_timeout timeleft nowayout bootstatus; do
-            ! there "$PWD/$dog/$attribute" || printf '%s %s %s\n' "$dog" "$attribute" "$(cat "$dog/$attribute" 2>/dev/null)"
+            ! there "$PWD/$dog/$attribute" || printf '%s %s %s\n' "$dog" "$attribute" "$(cat "$dog/$attribute")"
         done
         # its driver, and those of the devices that it is a part of: without them it is not found
         link=
@@ -61,7 +61,7 @@ watchdogs() {
     for _ in 1 2; do
         sleep 1
         for dog in *; do
-            [ ! -e "$dog/timeleft" ] || printf '%s later %s\n' "$dog" "$(cat "$dog/timeleft" 2>/dev/null)"
+            [ ! -e "$dog/timeleft" ] || printf '%s later %s\n' "$dog" "$(cat "$dog/timeleft")"
         done
     done
 }

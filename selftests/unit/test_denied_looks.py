@@ -27,6 +27,7 @@ STUBS = """
 PATH=/usr/bin:$PATH
 limit() { shift; "$@"; }
 
+modprobe() { for module; do :; done; echo "builtin $module"; }
 findmnt() { echo "254:0 /dev/vda ext4 rw /"; }
 stat() { if [ "$1" = -f ]; then echo 9 512 9 9; else command stat "$@"; fi; }
 """
@@ -76,6 +77,12 @@ BOOT = {
     "etc/fstab": "UUID=aa / ext4 defaults 0 1",
 }
 IMAGES = {"boot/vmlinuz-1": "", "etc/fstab": "#"}
+MODULES = {
+    "usr/bin/kdumpctl": "",
+    "lib/modules/1/modules.dep": "",
+    "lib/modules/1/modules.dep.bin": "",
+    "etc/modprobe.d/a.conf": "#",
+}
 STRINGS = {"usr/bin/strings": ""}
 TREES = [
     ("watchdog_settings", SYSTEMD, ["etc", "etc/systemd", "etc/systemd/system.conf.d", "run/systemd", "usr/lib/modules-load.d",
@@ -95,6 +102,8 @@ TREES = [
     ("boot_configuration", BOOT, ["boot", "boot/efi", "boot/efi/EFI/debian", "boot/loader", "boot/loader/entries", "etc"]),
     ("boot_images", IMAGES, ["boot", "etc"]),
     ("strings_complaint", STRINGS, ["usr", "usr/bin"]),
+    ("installed_squash_modules", MODULES, ["lib/modules", "lib/modules/1", "lib/modules/1/modules.dep.bin", "etc/modprobe.d",
+        "etc/modprobe.d/a.conf"]),
     ("luks_memory", LUKS, ["sys/block", "sys/block/dm-0", "sys/block/dm-0/dm"]),
 ]  # fmt: skip
 
