@@ -5,12 +5,14 @@
 vmlinux_places() {
     # shellcheck disable=SC2154  # the script that this is part of sets kernel_root
     set -- "$1" "$kernel_root/usr/lib"
-    # shellcheck disable=SC2231  # a pattern may be meant
-    for suffix in '' .debug .gz .bz2 .xz .zst; do
-        for place in "$2"/debug/boot/vmlinux-$1"$suffix" "$2"/debug/lib/modules/$1/vmlinux"$suffix" \
-            "$2"/debug/usr/lib/modules/$1/vmlinux"$suffix"; do
-            ! file_there "$place" || printf '%s\n' "$place"
-        done
+    there "$2/debug" 2>/dev/null
+    # shellcheck disable=SC2231,SC2254  # a pattern may be meant
+    [ $? -eq 1 ] || for place in "$2"/debug/boot/vmlinux-$1 "$2"/debug/boot/vmlinux-$1.[dgbxz]* \
+        "$2"/debug/lib/modules/$1/vmlinux "$2"/debug/lib/modules/$1/vmlinux.[dgbxz]* \
+        "$2"/debug/usr/lib/modules/$1/vmlinux "$2"/debug/usr/lib/modules/$1/vmlinux.[dgbxz]*; do
+        case $place in
+        */vmlinux-$1 | */vmlinux | *.debug | *.gz | *.bz2 | *.xz | *.zst) ! file_there "$place" || printf '%s\n' "$place" ;;
+        esac
     done
     # shellcheck disable=SC2231
     for place in "$2"/modules/$1/vmlinux.debug "$kernel_root"/boot/vmlinux-$1.debug "$kernel_root"/boot/vmlinux-$1.bz2 \
