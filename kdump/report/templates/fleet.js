@@ -185,8 +185,9 @@
     else close();
   }
 
-  const longest = data.hosts.reduce((most, host) => Math.max(most, host[NAME].length), 0);
-  matrix.style.setProperty("--name", `${Math.min(Math.max(longest + 4, 20), 46)}ch`);
+  const longest = (text) => data.hosts.reduce((most, host) => Math.max(most, text(host).length), 0);
+  matrix.style.setProperty("--name", `${Math.min(Math.max(longest((host) => host[NAME]) + 4, 16), 46)}ch`);
+  matrix.style.setProperty("--answer", `${longest((host) => data.answers[host[ANSWER]][0]) + 4}ch`);
   matrix.style.setProperty("--causes", String(data.causes.length));
   for (const event of ["input", "change"]) byId("filter").addEventListener(event, filter);
   byId("filter").addEventListener("submit", (event) => event.preventDefault());
