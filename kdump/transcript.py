@@ -63,11 +63,14 @@ def _escape(match: re.Match[str]) -> str:
 
 # Dump targets may be configured as scheme://user:password@host. A port, and a path with an @ in it, is no password.
 _PASSWORD_IN_URL = re.compile(r"(://[^\s/:@]+:)(?!\d{1,5}/)[^\s@]+(?=@)")
+# root= and netroot= of dracut.cmdline(7): iscsi:user:password[:user:password]@server…
+_PASSWORD_OF_ISCSI = re.compile(r"(\biscsi:[^\s:@]+:)[^\s@]+(?=@)")
 # The ends of settings' names, as KDUMP_SMTP_PASSWORD of SUSE's sysconfig, or password of mount.cifs(8).
 _SECRETS = (
     *(f"{form(word)}=" for word in ("assword", "asswd", "assphrase", "ecret", "oken") for form in (str, str.upper)),
     ",pass=",
     "_pass=",  # of Ansible's inventories
+    "cifspass=",  # of dracut.cmdline(7)
 )
 # Asked first: looking for one name after the other takes eight times as long, a pattern of all a hundred times.
 _END_OF_A_NAME = re.compile(f"=(?<=[{''.join(sorted({name[-2] for name in _SECRETS}))}]=)")
@@ -82,6 +85,8 @@ def mask(text: str) -> str:
     """
     if "://" in text:
         text = _PASSWORD_IN_URL.sub(r"\1***", text)
+    if "iscsi:" in text:
+        text = _PASSWORD_OF_ISCSI.sub(r"\1***", text)
     ends = [found.end() for found in _END_OF_A_NAME.finditer(text) if text.endswith(_SECRETS, 0, found.end())]
     for name in [name for name in _SECRETS if any(text.endswith(name, 0, end) for end in ends)]:
         before, *values = text.split(name)

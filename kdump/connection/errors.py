@@ -8,6 +8,8 @@ passes :func:`printable` first.
 import enum
 import unicodedata
 
+from kdump.transcript import mask
+
 
 class Kind(enum.Enum):
     """The kinds of trouble that a user tells apart. The value is the word used in reports and JUnit."""
@@ -116,10 +118,10 @@ def printable(text: str, limit: int = 400) -> str:
 
 
 def said(raw: bytes, limit: int = 200) -> str:
-    """The last non-empty line of a remote program's output, printable; '' when there is none.
+    """The last non-empty line of a remote program's output, printable and without passwords; '' when there is none.
 
     >>> said(b"Welcome\\nsudo: a password is required\\n\\n")
     'sudo: a password is required'
     """
     lines = [line for line in raw[-4096:].decode("utf-8", "replace").splitlines() if line.strip()]
-    return printable(lines[-1], limit) if lines else ""
+    return printable(mask(lines[-1]), limit) if lines else ""

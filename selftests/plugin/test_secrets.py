@@ -47,8 +47,13 @@ def test_no_secret_in_any_output(pytester, monkeypatch, measured, hosts, status)
     monkeypatch.setenv("BUILD_URL", f"https://ci:{CANARY}@ci.example.org/")
     pytester.makeconftest('pytest_plugins = ["kdump.plugin"]')
     pytester.makepyfile(test_something=SUITE)
-    said = (
-        f"nfs://dump:{CANARY}@store/crash\nKDUMP_SMTP_PASSWORD='{CANARY} {CANARY}'\n//store/x /x cifs username=u,pass={CANARY},ro"
+    said = "\n".join(
+        [
+            f"nfs://dump:{CANARY}@store/crash",
+            f"netroot=iscsi:chap:{CANARY}:back:{CANARY}@store::3260 cifspass={CANARY}",
+            f"KDUMP_SMTP_PASSWORD='{CANARY} {CANARY}'",
+            f"//store/x /x cifs username=u,pass={CANARY},ro",
+        ]
     )
     reading = Reading("cat /target", said, f"mount: password={CANARY}", 0)
     pytester.path.joinpath("h.transcript").write_text(Transcript.of([reading]).render())
