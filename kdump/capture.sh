@@ -51,7 +51,7 @@ work_out_once() {
     # in a process below this one: there the guard can end it
     known=$(
         for file in /etc/default/kdump-tools /etc/sysconfig/kdump; do
-            [ -e "$file" ] || continue
+            there "$file" || continue
             if known_settings=$(assignments "$file"); then known_settings_of=$file; fi
             break
         done

@@ -139,7 +139,7 @@ kernel_modules() {
     folder=$(kernel_place modules "$release") || return
     built_in=$(kernel_place built-in "$release") || return
     for file in "$built_in" "$kernel_root/modules.order"; do
-        [ ! -e "$file" ] || [ -r "$file" ] || cat "$file" || return
+        [ -z "$file" ] || readable "$file" || return 1
     done
     for module; do
         if [ -n "$built_in" ] && grep -q "/$module\\.ko" "$built_in"; then

@@ -54,14 +54,14 @@ watchdogs() {
             fi
             link=${link%/*}
         done
-        [ ! -e "$dog/timeleft" ] || counts=1
+        ! there "$PWD/$dog/timeleft" || counts=1
     done
     [ -n "$dogs" ] || echo none
     [ -n "$counts" ] || return 0
     for _ in 1 2; do
         sleep 1
         for dog in *; do
-            [ ! -e "$dog/timeleft" ] || printf '%s later %s\n' "$dog" "$(cat "$dog/timeleft")"
+            ! there "$PWD/$dog/timeleft" || printf '%s later %s\n' "$dog" "$(cat "$dog/timeleft")"
         done
     done
 }

@@ -20,7 +20,7 @@ crash_space() {
 # crash_bootstatus: "DEVICE FLAGS" of the watchdogs.
 crash_bootstatus() {
     for file in /sys/class/watchdog/*/bootstatus; do
-        [ ! -e "$file" ] || printf '%s %s\n' "$file" "$(cat "$file")"
+        ! there "$file" || printf '%s %s\n' "$file" "$(cat "$file")"
     done
 }
 

@@ -69,6 +69,24 @@ def test_the_library_does_not_know_the_lab_nor_the_tests():
         assert not re.search(r"^\s*(from|import) (lab|selftests|tests)\b", path.read_text(), re.MULTILINE), path
 
 
+def test_the_shell_takes_no_denied_look_for_a_missing_file():
+    """A test of the shell that fails tells nothing: kdump/files.sh has what does."""
+    skips = re.compile(r"\[ ! -[ef] [^]]*\] \|\||\[ -[ef] [^]]*\] \|\| (?:continue|return 0)")
+    found = {
+        (path.name, line.strip())
+        for path in (ROOT / "kdump").rglob("*.sh")
+        for line in path.read_text().splitlines()
+        if skips.search(line) and path.name != "files.sh"
+    }
+    assert found == {
+        ("probe.sh", '[ ! -e "$candidate" ] || { file=$candidate && break; }'),  # of none of them cat says why
+        (
+            "crash.sh",
+            '[ ! -f "$file" ] || token_in "$file" "beside $file:" "$2" "${3-}" "$file"',
+        ),  # its folder was searched before
+    }
+
+
 def test_make_help_names_every_target():
     text = (ROOT / "Makefile").read_text()
     targets = [name for line in re.findall(r"^\.PHONY: (.*)", text, re.MULTILINE) for name in line.split()]

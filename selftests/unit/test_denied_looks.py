@@ -202,3 +202,14 @@ def test_a_pipeline_that_ends_well_is_no_answer_where_its_first_program_may_not_
     assert fact.value_of(Reading(fact.command, "0", "", 0), None, "") == 0
     with pytest.raises(CouldNotDetermine):
         fact.value_of(Reading(fact.command, "0", "cat: /x: Permission denied", 0), None, "")
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"), [("l-wx 1 -> /elsewhere", ""), ("ls: /proc/9/fd: Permission denied", "being written"), ("", "")]
+)
+def test_who_writes_a_dump_may_be_hidden(tree, seen, said):
+    plant(tree, {"dump": "KDUMP"})
+    stub = f"""ls() {{ case $* in */proc/*) echo "{seen}" >&2 ;; *) command ls "$@" ;; esac; }}\nid() {{ echo 0; }}"""
+    script = f"{library()}\n{stub}\nev_file={tree}/dump ev_size=6\nev_growing"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == said
