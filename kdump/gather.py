@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -27,6 +28,10 @@ from .verdict import CouldNotDetermine
 
 COMMAND = "/bin/sh -s"
 MOST_KEPT = 64 << 20  # characters that hosts have said and that are still to be judged, before further hosts wait for that
+# s after which the interpreter's lock is demanded of a thread that works on. Each host's thread works for less than a millisecond
+# before it waits, and so does the judging now and then; on a busy machine a demand leaves the lock with nobody until the
+# other thread gets a processor.
+SWITCH = 0.05
 MOST_OFF = 300.0  # s between two clocks; a probe takes up to a minute, and tells when it began
 
 
@@ -74,6 +79,7 @@ class Gatherer:
         self._room = threading.Event()
         self._room.set()
         self._started = time.monotonic()
+        self._switches_before = 0.0
         #: hosts whose clock differs from this machine's, and by how many seconds
         self.clocks: dict[str, float] = {}
         #: hosts that were asked as an ordinary user because sudo refused, and its words
@@ -81,6 +87,9 @@ class Gatherer:
 
     def start(self, targets: Iterable[Target]) -> None:
         """Ask targets that were not asked yet."""
+        if not self._switches_before:
+            self._switches_before = sys.getswitchinterval()
+            sys.setswitchinterval(SWITCH)
         for target in targets:
             if target not in self._asked:
                 self._asked[target] = Future()
@@ -159,6 +168,8 @@ class Gatherer:
 
     def stop(self) -> None:
         """Ask nobody else; what is under way ends by its own deadline."""
+        if self._switches_before:
+            sys.setswitchinterval(self._switches_before)
         self._crew.stop()
         self._room.set()
         for asked in self._asked.values():

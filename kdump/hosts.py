@@ -18,7 +18,18 @@ from . import inventory
 from .host_specs import BadHosts, Spec, bad_name, check, specs, split_query
 from .transcript import sanitise
 
-__all__ = ["DEFAULT_HOSTS", "BadHosts", "RecordingBackend", "Spec", "Target", "host_name", "specs", "target_of", "targets"]
+__all__ = [
+    "DEFAULT_HOSTS",
+    "BadHosts",
+    "RecordingBackend",
+    "Spec",
+    "Target",
+    "each_test",
+    "host_name",
+    "specs",
+    "target_of",
+    "targets",
+]
 
 RECORDING = "recording"
 DEFAULT_HOSTS = "lab://debian12"
@@ -55,6 +66,11 @@ def target_of(item: pytest.Item) -> Target | None:
     callspec = getattr(item, "callspec", None)
     found: Target | None = callspec.params.get("target") if callspec else None
     return found
+
+
+def each_test(items: Iterable[pytest.Item]) -> Iterable[pytest.Item]:
+    """One item of each test, which has one for every host and every set of other parameters."""
+    return {(item.parent, getattr(item, "originalname", item.name)): item for item in items}.values()
 
 
 def host_name(item: pytest.Item) -> str:

@@ -21,7 +21,7 @@ from .crew import room_for
 from .fact import Knowledge
 from .gather import Gatherer
 from .history import plugin as history
-from .hosts import DEFAULT_HOSTS, BadHosts, Spec, Target, specs, target_of, targets
+from .hosts import DEFAULT_HOSTS, BadHosts, Spec, Target, each_test, specs, target_of, targets
 from .inventory import Selections
 from .judge import attach_finding, check_asserts
 from .probe import script
@@ -195,14 +195,21 @@ class Audit:
                     raise pytest.UsageError(f"{target.name}: {problem}") from problem
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> None:
+        """pytest puts together the tests that share a parameter of long life, which takes nearly as long as making them. Where
+        no parameter but the host is such, by which they are sorted here, that is left out."""
+        hook = session.config.hook.pytest_collection_modifyitems
+        theirs = next(one for one in hook.get_hookimpls() if one.plugin is session._fixturemanager)
+        sort = theirs.function
+        theirs.function = lambda items: sort(items) if any(map(_shares_more, each_test(items))) else None  # type: ignore[misc]
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "target" in metafunc.fixturenames:
             chosen = self._kernels.targets_of(metafunc.fixturenames, self.targets)
             if chosen:
                 names = [target.name for target in chosen]
-                # told that a host is set up for long, pytest would sort them by host, and take half as long as for making
-                # them; they are sorted anyway
-                metafunc.parametrize("target", chosen, ids=names, indirect=True, scope="function")
+                metafunc.parametrize("target", chosen, ids=names, indirect=True, scope="session")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -215,9 +222,6 @@ class Audit:
             return order.get(target, len(order)) if target else -1, cause.stage.order if cause else -1
 
         items.sort(key=place)
-        for item in items:
-            if target_of(item):
-                item.callspec._arg2scope["target"] = Scope.Session  # type: ignore[attr-defined]  # as its fixture
 
     def _of_the_suite(self) -> set[Path]:
         """The files that judge a host as it runs: those right in the folders that pytest.ini names."""
@@ -427,6 +431,13 @@ class Audit:
         clocks = [f"{name} ({seconds:+.0f} s)" for name, seconds in self._gatherer.clocks.items()]
         if clocks:
             terminalreporter.write_line(f"note: clocks that differ from this machine's: {_some(clocks)}")
+
+
+def _shares_more(item: pytest.Item) -> bool:
+    """Whether a test has a parameter, besides the host, that outlives it."""
+    callspec = getattr(item, "callspec", None)
+    scopes = callspec._arg2scope.items() if callspec else ()
+    return any(scope is not Scope.Function for name, scope in scopes if name != "target")
 
 
 def _some(names: list[str]) -> str:

@@ -143,6 +143,17 @@ def _shared(command: str, text: str, errors: str, status: int) -> Reading:
     return found
 
 
+_HEADER = re.compile(f"^{re.escape(HEADER)}$", re.MULTILINE)
+
+
+def _pieces(text: str, begin: int) -> Iterator[str]:
+    """What stands between the commands from there on; the first piece is what stands before the first of them."""
+    while (end := text.find("\n$ ", begin)) >= 0:
+        yield text[begin:end]
+        begin = end + 3
+    yield text[begin:]
+
+
 class _Block(NamedTuple):
     """What stands from one command to the next. ``whole``: the command has a status; ``is_last``: it ends the transcript."""
 
@@ -202,15 +213,16 @@ class Transcript:
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
-        _, header, rest = f"\n{sanitise(text)}\n".partition(f"\n{HEADER}\n")
-        if not header:
+        text = sanitise(text)
+        header = _HEADER.search(text)
+        if header is None:
             raise NotATranscript(f"no line reads {HEADER!r}: this is not a transcript of the probe")
         readings: dict[str, Reading] = {}
         remarks: dict[str, str] = {}
-        for number, text in enumerate(f"\n{rest}".split("\n$ ", _MOST_READINGS + 1)):
-            if number > _MOST_READINGS or (number and len(text) > _LONGEST_COMMAND and "\n" not in text[:_LONGEST_COMMAND]):
+        for number, piece in enumerate(_pieces(text, header.end())):
+            if number > _MOST_READINGS or (number and len(piece) > _LONGEST_COMMAND and "\n" not in piece[:_LONGEST_COMMAND]):
                 break  # nobody asked for that
-            found = (_block if len(text) > _REMEMBERED else _remembered_block)(text, number > 0)
+            found = (_block if len(piece) > _REMEMBERED else _remembered_block)(piece, number > 0)
             for key, value in found.remarks:
                 if len(remarks) < _MOST_REMARKS:
                     remarks[key] = value

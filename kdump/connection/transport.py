@@ -10,8 +10,10 @@ where paramiko itself waits (SFTP), a thread reads as ever.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
+import struct
 import threading
 import time
 from typing import Any, Generic, TypeVar
@@ -85,10 +87,10 @@ class _Source:
     def __init__(self, sock: Any) -> None:
         self._sock, self._rest = sock, b""
         self._is_tcp = getattr(sock, "family", None) in (socket.AF_INET, socket.AF_INET6)  # or a proxy's pipe, or a channel
-        self._poller = select.poll() if isinstance(sock, socket.socket) else None
-        if self._poller is not None:
-            sock.setblocking(False)
-            self._poller.register(sock, select.POLLIN)
+        self._is_socket = isinstance(sock, socket.socket)
+        if self._is_socket:
+            sock.setblocking(True)  # the kernel waits: Python's own timeouts are a second call
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(SLICE), round(SLICE % 1 * 1e6)))
         self._held = bytearray()
         self._sending = threading.Lock()
         self._between = False  # nothing of the next packet was handed out yet
@@ -97,7 +99,7 @@ class _Source:
 
     def settimeout(self, seconds: float) -> None:
         """A channel waits as long as paramiko wants it to; a socket is waited for here."""
-        if self._poller is None:
+        if not self._is_socket:
             self._sock.settimeout(seconds)
 
     def recv(self, size: int) -> bytes:
@@ -111,16 +113,14 @@ class _Source:
 
     def _received(self, most: int) -> bytes:
         """What came, waited for no longer than :data:`SLICE`. Raises :class:`TimeoutError`: paramiko comes again."""
-        if self._poller is None:
+        if not self._is_socket:
             data: bytes = self._sock.recv(most)
             return data
-        all_sent = self.send_held()
-        self._poller.modify(self._sock, select.POLLIN if all_sent else select.POLLIN | select.POLLOUT)
-        if not self._poller.poll(1000 * SLICE):
+        if not self.send_held() and not self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
             raise TimeoutError
         try:
             data = self._sock.recv(most)
-        except BlockingIOError:  # there is room for what is held
+        except BlockingIOError:
             raise TimeoutError from None
         if self._is_tcp and data:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -128,21 +128,22 @@ class _Source:
 
     def send(self, data: bytes) -> int:
         """Hold it, or send what the peer takes. Raises :class:`TimeoutError` where it takes none: paramiko comes again."""
-        if self._poller is None:
+        if not self._is_socket:
             return int(self._sock.send(data))
         if self.holds:
             self._held += data
             return len(data)
-        try:
-            return int(self._sock.send(data)) if self.send_held() else self._wait_for_room()
-        except BlockingIOError:
-            return self._wait_for_room()
-
-    def _wait_for_room(self) -> int:
-        room = select.poll()
-        room.register(self._sock, select.POLLOUT)
-        room.poll(1000 * SLICE)
+        with contextlib.suppress(BlockingIOError):
+            if self.send_held():
+                return int(self._sock.send(data, socket.MSG_DONTWAIT))
+        self._wait(select.POLLOUT)
         raise TimeoutError
+
+    def _wait(self, events: int) -> int:
+        """Wait for one of these, no longer than :data:`SLICE`; what happened."""
+        poller = select.poll()
+        poller.register(self._sock, events)
+        return next((happened for _, happened in poller.poll(1000 * SLICE)), 0)
 
     def send_held(self) -> bool:
         """Send as much of what is held as the peer takes; whether that was all."""
@@ -151,7 +152,7 @@ class _Source:
         with self._sending:
             try:
                 while self._held:
-                    del self._held[: self._sock.send(self._held)]
+                    del self._held[: self._sock.send(self._held, socket.MSG_DONTWAIT)]
             except BlockingIOError:
                 return False
             except OSError:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ..fact import Knowledge
-from ..hosts import host_name
+from ..hosts import each_test, host_name
 from ..report.changes import RUNS_LOOKED_AT, SeenDump, compare
 from ..report.model import ExitStatus, Finding, HostState, Run
 from ..report.terminal import complain
@@ -184,8 +184,7 @@ class History:
 
 def _tests(items: Iterable[pytest.Item]) -> Iterable[str]:
     """What is asked, of whichever host."""
-    tests = {(item.parent, getattr(item, "originalname", item.name)): item for item in items}  # there is an item for each host
-    return dict.fromkeys(item.nodeid.partition("[")[0] for item in tests.values())
+    return dict.fromkeys(item.nodeid.partition("[")[0] for item in each_test(items))
 
 
 def seen_dumps(host: str, knowledge: Knowledge) -> list[SeenDump] | None:

@@ -126,6 +126,31 @@ def test_last_failed_runs_only_what_failed(pytester):
     assert again.ret == 1
 
 
+def test_what_is_set_up_for_several_tests_of_a_host_is_set_up_once(pytester):
+    """By pytest's own order, which is left out only where there is nothing but the host to order by."""
+    of_a_kind = """
+import pytest
+
+
+@pytest.fixture(scope="session", params=["one", "two"])
+def kind(request):
+    return request.param
+
+
+def test_first(target, kind):
+    pass
+
+
+def test_second(target, kind):
+    pass
+"""
+    pytester.makepyfile(test_of_a_kind=of_a_kind)
+    asked = run(pytester, "test_of_a_kind.py", "--co", "-q", hosts=("good", "bad"))
+    names = [line.rpartition("::")[2] for line in asked.outlines if "::" in line]
+    assert [name.replace("first", "second") for name in names[::2]] == names[1::2]
+    assert len(names) == 8 and all("[good-" in name for name in names[:4])
+
+
 def test_a_slow_host_keeps_nobody_waiting(pytester):
     conftest = """
 import threading, kdump.gather
