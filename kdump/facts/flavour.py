@@ -18,7 +18,7 @@ def paths(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-kdump_userspace = fact("kdump_userspace", f"for f in {_PATHS}; do [ ! -e $f ] || echo $f; done", paths)
+kdump_userspace = fact("kdump_userspace", f"for f in {_PATHS}; do ! there $f || echo $f; done", paths)
 
 
 @derived

@@ -94,6 +94,7 @@ TREES = [
     ("dracut_omissions", DRACUT, ["etc", "etc/dracut.conf.d", "usr/lib/dracut", "usr/lib/dracut/dracut.conf.d"]),
     ("installed_squash_rules", SQUASH, ["usr/lib/dracut", "usr/lib/dracut/modules.d", "usr/lib/dracut/modules.d/99squash",
         "usr/sbin"]),
+    ("kdump_userspace", KDUMPCTL | {"usr/sbin/x": ""}, ["usr", "usr/bin", "usr/sbin"]),
     ("dump_listing", KDUMPCTL, ["usr/bin", "etc"]),
     ("capture_release", KDUMPCTL, ["usr/bin", "etc/sysconfig"]),
     ("root_storage", DISK, ["sys/dev/block", "sys/devices/pci0000:00", "sys/devices/pci0000:00/virtio0/block/vda/slaves",
