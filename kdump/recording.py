@@ -53,6 +53,9 @@ def save(transcript: Transcript, folder: Path, host: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{re.sub(r'[^A-Za-z0-9._@-]+', '-', host).strip('-.') or 'host'}.transcript"
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(transcript.render(), encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(transcript.render(), encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return path

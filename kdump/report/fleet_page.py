@@ -125,8 +125,10 @@ def _letter(report: HostReport, state: State | None) -> str:
 
 
 def _row_words(report: HostReport) -> str:
-    first = report.first_failing or report.first_undetermined
-    return first.headline[:200] if first else ""
+    if first := report.first_failing or report.first_undetermined:
+        return first.headline[:200]
+    waived = (f"waived until {one.waiver.expires}: {one.headline}" for one in report.findings if one.waiver)
+    return next(waived, "")[:200]
 
 
 @dataclass(frozen=True)

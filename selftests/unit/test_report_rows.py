@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from kdump.report import html, markup
+from kdump.report import fleet_page, html, markup
 from kdump.report.model import HostState
-from selftests.unit.test_report_model import LOAD, A, N, P, U, finding, run
+from selftests.unit.test_report_model import LOAD, WAIVER, A, N, P, U, finding, run
 
 VERDICTS = [P, U, A, N, P, P]
 FINDINGS = [replace(finding(LOAD, verdict), nodeid=f"n{number}") for number, verdict in enumerate(VERDICTS)]
@@ -32,6 +32,13 @@ def test_of_very_many_hosts_the_worst_are_listed(monkeypatch):
     found = [finding(LOAD, verdict, host=f"db{number}") for number, verdict in enumerate((U, U, A, P))]
     page = html.summary(run(*found, **{one.host: HostState(one.host) for one in found}))
     assert [name for name in ("db3", "db0", "db1", "db2") if f'data-show-host="{name}"' in page] == ["db3", "db0"]
+
+
+def test_a_waived_host_says_until_when():
+    found = run(*[finding(LOAD, P, waiver=WAIVER)] * 2, db1=HostState("db1"))
+    words = f"waived until {WAIVER.expires}"
+    assert html.summary(found).count(f"not-loaded: {words} ({WAIVER.owner})") == 1
+    assert f'"{words}: seen"' in fleet_page.render(found).html
 
 
 def test_templates_are_compiled_anew_where_their_code_cannot_be_kept(monkeypatch):
