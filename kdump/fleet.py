@@ -6,7 +6,8 @@
     python -m kdump.fleet report [--run=ID]         a run's reports, also of one that was cut off
     python -m kdump.fleet merge SHARD.sqlite…       one run out of the shards of several controllers
 
-Exit status as of the run: 0 healthy, 1 something present, 6 incomplete; 3 where a page cannot be written, 4 for bad input.
+Exit status as of the run: 0 healthy, 1 something present, 6 incomplete; 2 interrupted, 3 where a page cannot be written, 4 for
+bad input.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotWriteError as problem:
         print(problem, file=sys.stderr)
         return ExitStatus.INTERNAL
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitStatus.INTERRUPTED
 
 
 class CannotWriteError(Exception):

@@ -16,6 +16,7 @@ from testinfra.utils.ansible_runner import itergroup
 
 from .connection.errors import printable
 from .host_specs import BadHosts
+from .transcript import mask
 
 _OF_YAML = (".yml", ".yaml", ".json")
 _MOST_CHARACTERS = 1 << 20  # of a file in YAML that is read once more, for the line
@@ -35,7 +36,7 @@ def explain(errors: str, inventory: str | None) -> str:
         return f"{path}: is not text"
     if "script" in found:
         said = re.search(r"Standard error from inventory script:\n(.+)", errors)
-        return f"{inventory}: {printable(found['script'])}{f' ({printable(said[1])})' if said else ''}"
+        return f"{inventory}: {printable(found['script'])}{f' ({printable(mask(said[1]))})' if said else ''}"
     looks_ini = bool(text) and (path is not None and path.suffix not in _OF_YAML)
     words = found.get("ini", "") if looks_ini else found.get("yaml") or found.get("auto") or next(iter(found.values()), "")
     if not words:
@@ -147,7 +148,7 @@ def _text(path: Path | None) -> str | None:
 
 def last_error(errors: str) -> str:
     lines = [line.removeprefix("[ERROR]: ") for line in errors.splitlines() if line.startswith("[ERROR]: ")]
-    return printable(lines[-1] if lines else (errors.strip().splitlines() or ["Ansible gave no reason"])[-1])
+    return printable(mask(lines[-1] if lines else (errors.strip().splitlines() or ["Ansible gave no reason"])[-1]))
 
 
 def refuse_twice(inventory: str | None) -> None:

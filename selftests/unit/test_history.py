@@ -126,6 +126,14 @@ def test_a_history_of_merged_shards_is_bounded(tmp_path, monkeypatch):
     assert [len(run.expected) for run in Store(whole).runs()] == [2, 2]
 
 
+def test_the_fleets_program_is_interrupted_without_a_traceback(store, monkeypatch, capsys):
+    def interrupted(*arguments, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fleet, "Store", interrupted)
+    assert (fleet.main(["runs"]), capsys.readouterr().err) == (2, "interrupted\n")
+
+
 def test_the_last_complete_run_is_never_forgotten_nor_one_under_way(store, monkeypatch):
     complete = add(store)
     running = store.begin(INFO, "selection")
