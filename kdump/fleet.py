@@ -196,6 +196,8 @@ def _check(runs: Sequence[tuple[Path, StoredRun]]) -> None:
             raise BadHistory(f"{path}: its newest run judges another selection than {first_path}: {run.selection}")
         if run.info.suite_version != first.info.suite_version:
             raise BadHistory(f"{path}: judged by suite {run.info.suite_version}, {first_path} by {first.info.suite_version}")
+        if run.is_running:
+            raise BadHistory(f"{path}: shard {run.shard} is still under way (process {run.process.split()[1]}): wait for its end")
         if not run.expected:
             raise BadHistory(f"{path}: its newest run was cut off before its hosts were known: judge shard {run.shard} again")
         if abs(run.info.started - first.info.started) > ONE_NIGHT:

@@ -52,7 +52,7 @@ def check(entries: Iterable[Entry], path: Path, causes: Collection[str], hosts: 
             if not any(_matches(pattern, host, of_host) for host, of_host in hosts.items()):
                 raise BadWaivers(
                     f"{path}:{entry.line}: {pattern!r} matches no host and no group of this run "
-                    f"({len(hosts)} hosts){meant(pattern, [*hosts, *groups])}"
+                    f"({len(hosts)} host{'s' if len(hosts) != 1 else ''}){meant(pattern, [*hosts, *groups])}"
                 )
 
 

@@ -112,14 +112,30 @@ def test_retention(store):
     assert [next(store.hosts(run))[2] is None for run in runs[2:]] == [True, True, False]
 
 
-def test_a_history_of_merged_shards_is_bounded(tmp_path, monkeypatch):
-    parts = [tmp_path / "1.sqlite", tmp_path / "2.sqlite"]
-    for number, path in enumerate(parts, 1):
+@pytest.fixture
+def parts(tmp_path):
+    """Two shards of one run."""
+    paths = [tmp_path / "1.sqlite", tmp_path / "2.sqlite"]
+    for number, path in enumerate(paths, 1):
         part = Store(path)
         run = part.begin(INFO, "selection", f"{number}/2")
         part.expect(run, [f"db{number}"], ["test_y"])
         part.add_host(run, HostState(f"db{number}"), [finding(RESERVE, A, host=f"db{number}")], None, ())
         part.finish(run, 1.5, 0)
+    return paths
+
+
+@pytest.mark.hostility(34)
+def test_a_shard_that_is_under_way_is_waited_for(parts, monkeypatch, capsys):
+    part = Store(parts[1])
+    monkeypatch.setattr(history.os, "getpid", lambda: 1)
+    part.take_up(part.run())
+    monkeypatch.undo()
+    assert fleet.main(["merge", *map(str, parts), f"--history={parts[0].with_name('all.sqlite')}"]) == 4
+    assert "2.sqlite: shard 2/2 is still under way (process 1): wait for its end" in capsys.readouterr().err
+
+
+def test_a_history_of_merged_shards_is_bounded(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(fleet, "KEEP", 2)
     whole = tmp_path / "all.sqlite"
     assert [fleet.main(["merge", *map(str, parts), f"--history={whole}"]) for _ in range(4)] == [0] * 4
