@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
@@ -18,18 +19,27 @@ from .waivers import Waivers
 
 #: what a passing test saw, in words, and what it rests on besides its facts: set by fixtures of more than one fact
 SEEN: pytest.StashKey[str] = pytest.StashKey()
+_SUITE = Path(__file__).resolve().parents[1]
 MOST_SEEN = 8000  # characters: a complaint of a program of the host may be a line of megabytes
 EVIDENCE: pytest.StashKey[tuple[Reading, ...]] = pytest.StashKey()
 
 
-def check_asserts(config: pytest.Config) -> None:
-    """Refuse a run whose asserts are left out by Python: every cause would be absent. Raises :class:`pytest.UsageError`.
+def refuse_blind_runs(config: pytest.Config) -> None:
+    """Refuse a run that would find less than it says. Raises :class:`pytest.UsageError`.
 
-    pytest makes code of its own of them, unless it is told not to.
+    Where Python leaves out the tests' asserts, every cause would be absent: pytest makes code of its own of them, unless it is
+    told not to. Where testpaths does not name the suite's tests, one of them would do for a host that "would dump".
     """
     if not __debug__ and config.getoption("assertmode", "plain") == "plain":
         how = "python -O (or PYTHONOPTIMIZE) with --assert=plain"
         raise pytest.UsageError(f"{how} leaves out the tests' asserts, and would find nothing: leave one of the two out")
+    named = {(config.rootpath / name).resolve() for name in config.getini("testpaths")}
+    conftests = {Path(name).resolve() for name, _ in config.pluginmanager.list_name_plugin() if name.endswith("conftest.py")}
+    if _SUITE / "conftest.py" in conftests and _SUITE / "tests" not in named and not hasattr(config, "workerinput"):
+        raise pytest.UsageError(
+            f"testpaths of {config.inipath}, seen from {config.rootpath}, does not name {_SUITE / 'tests'}, so that it is not "
+            "known when all tests were run: leave -c and --rootdir out, or set testpaths there"
+        )
 
 
 def attach_finding(

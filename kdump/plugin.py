@@ -23,7 +23,7 @@ from .gather import Gatherer
 from .history import plugin as history
 from .hosts import DEFAULT_HOSTS, BadHosts, Spec, Target, each_test, specs, target_of, targets
 from .inventory import Selections
-from .judge import attach_finding, check_asserts
+from .judge import attach_finding, refuse_blind_runs
 from .probe import script
 from .progress import Progress, ReadingInventory, Told
 from .report.circumstances import describe
@@ -87,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     if option.forks < 1:
         raise pytest.UsageError("--forks must be at least 1")
-    check_asserts(config)
+    refuse_blind_runs(config)
     for module in catalogue.modules():
         config.pluginmanager.register(module, module.__name__)
     connection.register()

@@ -4,6 +4,7 @@ import json
 import sys
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -109,6 +110,21 @@ def test_asserts_that_python_leaves_out_make_nobody_healthy(suite, pytester):
     for options, status in ((["--assert=plain"], 4), (["-p", "no:assertion"], 4), ([], 1)):
         done = pytester.run(sys.executable, "-O", "-m", "pytest", "--hosts=recording://bad.transcript", *options)
         assert done.ret == status
+
+
+def test_a_part_of_the_suite_is_known_as_one_under_any_configuration(pytester):
+    """A host that was asked one thing is not said to dump."""
+    suite = Path(__file__).parents[2]
+    pytester.makeini("[pytest]")
+    host = f"--hosts=recording://{suite}/recordings/debian12-no-crashkernel.transcript"
+    asked = [sys.executable, "-m", "pytest", host, "--no-history", "--html=r.html", f"{suite}/tests/test_strings_missing.py"]
+    for options, status, words in (
+        (["-c", "tox.ini"], 4, "leave -c and --rootdir out"),
+        ([f"--rootdir={pytester.path}"], 4, "leave -c and --rootdir out"),
+        ([f"--rootdir={suite}", "-c", f"{suite}/pytest.ini"], 0, "not all tests were selected"),
+    ):
+        done = pytester.run(*asked, *options)
+        assert (done.ret, words in done.stdout.str() + done.stderr.str()) == (status, True)
 
 
 def test_a_finding_says_that_only_a_crash_tells(suite, pytester):
