@@ -185,7 +185,7 @@ def _block(text: str, has_command: bool) -> _Block:
 
 
 # Line by line, a transcript takes four times as long as looking up what was said before.
-_remembered_block = lru_cache(1024)(_block)
+_remembered_block = lru_cache(4096)(_block)
 _REMEMBERED = 16384  # characters of a block that is looked up
 
 

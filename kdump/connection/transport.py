@@ -24,7 +24,6 @@ from paramiko.packet import Packetizer
 from paramiko.transport import _active_threads
 
 from kdump.connection.deadline import SLICE, Steps, Wait, carried_out
-from kdump.connection.processor import one_for_all
 
 T = TypeVar("T")
 _BETWEEN_LOOKS = 0.1  # s, at most: paramiko's timeout of a read
@@ -250,11 +249,10 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # untyped base
             return carried_out(steps)
         self._source.holds = True
         try:
-            with one_for_all():
-                work = _Work(steps)
-                if self.active and not work.over:
-                    self._source.work = work
-                    self.run()
+            work = _Work(steps)
+            if self.active and not work.over:
+                self._source.work = work
+                self.run()
         finally:
             self._source.work, self._source.holds = None, False
             self._source.send_held()

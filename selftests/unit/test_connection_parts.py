@@ -2,7 +2,6 @@
 
 import base64
 import hmac
-import os
 import pickle
 import shlex
 import socket
@@ -121,28 +120,6 @@ def test_what_is_said_before_the_next_look_goes_in_one_piece() -> None:
 
         assert not transport.carry_out(say())
         assert theirs.recv(1000) == b"one two" + transport.local_version.encode() + b"\r\n"
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor only")
-def test_who_talks_to_hosts_stays_on_one_processor_and_nobody_else_does() -> None:
-    ours, theirs = socket.socketpair()
-    before = os.sched_getaffinity(0)
-    with ours, theirs:
-        transport, seen = Transport(ours), []
-
-        def talk() -> Steps[None]:
-            other = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(os.getpid())))
-            other.start()
-            other.join()
-            seen.append(os.sched_getaffinity(0))
-            yield from Deadline(0.1).waiting(threading.Event())
-
-        asking = threading.Thread(target=lambda: (transport.carry_out(talk()), seen.append(os.sched_getaffinity(0))))
-        asking.start()
-        asking.join()
-    assert seen[0] == before  # of the process' first thread
-    assert len(seen[1]) == 1 and seen[1] < before
-    assert seen[2] == before
 
 
 def test_a_peer_that_takes_nothing_costs_the_deadline() -> None:
