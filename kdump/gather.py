@@ -84,6 +84,8 @@ class Gatherer:
         self.clocks: dict[str, float] = {}
         #: hosts that were asked as an ordinary user because sudo refused, and its words
         self.without_sudo: dict[str, str] = {}
+        #: hosts whose recordings could not be written, and why
+        self.not_recorded: dict[str, str] = {}
 
     def start(self, targets: Iterable[Target]) -> None:
         """Ask targets that were not asked yet."""
@@ -183,7 +185,10 @@ class Gatherer:
         try:
             transcript = self._read(target)
             if self._record is not None:
-                recording.save(transcript, self._record, target.name)
+                try:
+                    recording.save(transcript, self._record, target.name)
+                except OSError as error:  # which costs nobody its verdicts
+                    self.not_recorded[target.name] = error.strerror or str(error)
             self._count(target, transcript.size)
             asked.set_result(transcript)
         except BaseException as problem:  # whoever wants the transcript is told

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .connection.errors import printable
 from .transcript import mask
 
 # A name of the DNS, or an alias of ssh_config; never something that ssh(1) takes for an option.
@@ -141,8 +140,11 @@ def check(spec: Spec, connection: str | None = None) -> None:
         raise spec.bad("names no user before the @")
     host, port = split_port(place)
     if port is not None and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536):
-        shown = printable(port, 20) or "empty"
-        raise spec.bad(f"has a port that is not a number from 1 to 65535 ({shown}){_brackets(place)}")
+        if re.fullmatch(r"[0-9]*", port):
+            raise spec.bad(f"has a port that is not a number from 1 to 65535 ({port[:20] or 'empty'}){_brackets(place)}")
+        # not shown: it may be the first half of a password with a comma
+        hidden = Spec(f"{spec.text[: -len(port)]}***", spec.origin)
+        raise hidden.bad(f"has a port that is not a number from 1 to 65535{_brackets(place)}")
     why = bad_address(host)
     if why:
         raise spec.bad(why)

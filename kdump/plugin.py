@@ -24,6 +24,7 @@ from .history import plugin as history
 from .hosts import DEFAULT_HOSTS, BadHosts, Spec, Target, each_test, specs, target_of, targets
 from .inventory import Selections
 from .judge import attach_finding, refuse_blind_runs
+from .looking import only_looks
 from .probe import script
 from .progress import Progress, ReadingInventory, Told
 from .report.circumstances import describe
@@ -105,7 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
     audit = Audit(config, run, judged)
     config.pluginmanager.register(audit, "kdump-audit")
     config.pluginmanager.register(workers.ByHost(audit.names, audit.expect), "kdump-workers")
-    if not hasattr(config, "workerinput") and not option.collectonly:
+    if not hasattr(config, "workerinput") and not only_looks(config):
         config.pluginmanager.register(Stopping(config), "kdump-stopping")
     short = ShortProtocol(config, audit.knowledge)
     config.pluginmanager.register(short, "kdump-short-protocol")
@@ -188,7 +189,7 @@ class Audit:
             raise pytest.UsageError(f"--shard={part} holds none of the {len(everyone)} hosts: use fewer shards")
         for target in self.targets:
             ready = getattr(target.backend, "ready", None)
-            if ready is not None and not self._config.option.collectonly:
+            if ready is not None and not only_looks(self._config):
                 try:
                     ready()
                 except RuntimeError as problem:
@@ -239,7 +240,7 @@ class Audit:
         self._in_part |= {target for target, met in modules.items() if not files <= {one.path for one in met if one}}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self._config.option.collectonly or not session.items:
+        if only_looks(self._config) or not session.items:
             return
         tests: dict[Target, list[pytest.Item]] = {}
         for item in session.items:
@@ -397,8 +398,10 @@ class Audit:
         self._run.unfinished = self._unfinished()
         self._run.waivers = self._waivers.review(self._run.findings, self._run.hosts)
         self._run.compared = self._kernels.compared(self._run.hosts)
-        if not self._config.option.collectonly:
+        if not only_looks(self._config):
             session.exitstatus = self._run.exit_status(int(session.exitstatus))
+            if self._gatherer is not None and self._gatherer.not_recorded:
+                session.exitstatus = ExitStatus.INTERNAL
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = ExitStatus.USAGE
         yield
@@ -422,6 +425,8 @@ class Audit:
             terminalreporter.write_line(f"note: {name}: {note}")
         if self._gatherer is None:
             return
+        for name, words in self._gatherer.not_recorded.items():
+            terminalreporter.write_line(f"its recording could not be written: {name}: {sanitise(words)}", red=True)
         refused: dict[str, list[str]] = {}
         for name, words in self._gatherer.without_sudo.items():
             refused.setdefault(words, []).append(name)

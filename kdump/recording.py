@@ -8,8 +8,8 @@ come from (``source``) and what the suite must say of it (``expect``, ``undeterm
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
+from urllib.parse import quote
 
 from .transcript import NotATranscript, Transcript
 
@@ -49,9 +49,11 @@ def _load(path: Path, overlaid: tuple[Path, ...]) -> Transcript:
 
 
 def save(transcript: Transcript, folder: Path, host: str) -> Path:
-    """Write ``folder/HOST.transcript`` in one step; raises :class:`OSError`."""
+    """Write ``folder/HOST.transcript`` in one step; raises :class:`OSError`. What no file's name should hold is written as in a
+    URL, so that no two hosts have one file."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{re.sub(r'[^A-Za-z0-9._@-]+', '-', host).strip('-.') or 'host'}.transcript"
+    name = quote(host, safe="@")
+    path = folder / f"{'%2E' + name[1:] if name.startswith('.') else name}.transcript"
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_text(transcript.render(), encoding="utf-8")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from .hosts import Target
+from .looking import only_looks
 
 
 class RunLoop:
@@ -34,7 +35,7 @@ class RunLoop:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         config = session.config
         elsewhere = hasattr(config, "workerinput") or config.pluginmanager.has_plugin("dsession")  # pytest-xdist
-        if elsewhere or config.option.collectonly or session.testsfailed:
+        if elsewhere or only_looks(config) or session.testsfailed:
             return None
         groups: dict[Target | None, list[pytest.Item]] = {}
         for item in session.items:

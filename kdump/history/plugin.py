@@ -11,6 +11,7 @@ import pytest
 
 from ..fact import Knowledge
 from ..hosts import each_test, host_name
+from ..looking import only_looks
 from ..report.changes import RUNS_LOOKED_AT, SeenDump, compare
 from ..report.model import ExitStatus, Finding, HostState, Run
 from ..report.terminal import complain
@@ -39,7 +40,7 @@ def register(config: pytest.Config, run: Run, waivers: Callable[[], Waivers]) ->
         raise pytest.UsageError("--history-keep must be at least 1")
     if option.resume and option.no_history:
         raise pytest.UsageError("--resume needs the history: leave --no-history out")
-    if not option.no_history and not option.collectonly:
+    if not option.no_history and not only_looks(config):
         config.pluginmanager.register(History(config, run, waivers), NAME)
 
 

@@ -23,6 +23,7 @@ from ..fact import Knowledge
 from ..facts.storage import NETWORK_FILE_SYSTEMS
 from ..hosts import BadHosts, Spec, Target, target_of, targets
 from ..judge import EVIDENCE, SEEN
+from ..looking import only_looks
 from ..plugin import Audit
 from ..report.model import Finding, State
 from ..transcript import Reading, sanitise
@@ -117,7 +118,7 @@ class Qualification:
         """Of each host, the tests of causes and the file that each is in."""
         self._left_out = False
         self._locks: list[int] = []
-        if self.hosts and not option.crash_resume and not option.collectonly:
+        if self.hosts and not option.crash_resume and not only_looks(config):
             self._judge_the_causes_first()
 
     # -- which tests -----------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ class Qualification:
                     f"--crash={name}: it is not in part {self._option.shard} of the hosts: name it where its part is judged"
                 )
             self._refuse_what_cannot_be_crashed(known[name])
-            if not self._option.collectonly:
+            if not only_looks(self._config):
                 self._lock(name)
             self._check_record(name)
 
@@ -186,7 +187,7 @@ class Qualification:
         path = self.store.path(name)
         if self._option.crash_resume and not pending:
             raise pytest.UsageError(f"--crash-resume: no crash of {name} waits to be followed ({path}): leave the option out")
-        if pending and not self._option.crash_resume and not self._option.collectonly:
+        if pending and not self._option.crash_resume and not only_looks(self._config):
             raise pytest.UsageError(
                 f"an earlier crash of {name} was never followed to its end: add --crash-resume to look for its dump "
                 f"without crashing again, or remove {path}"
@@ -211,7 +212,7 @@ class Qualification:
 
     def _processors(self) -> tuple[int, ...]:
         """The processors of the one host, which has to be asked while the tests are collected."""
-        if self._option.collectonly:
+        if only_looks(self._config):
             return (0,)
         if len(self.hosts) != 1:
             raise pytest.UsageError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ..looking import only_looks
 from . import fleet_page, heard, json_report, junit, junit_file, nagios, prometheus, terminal, tolerance
 from . import html as html_page
 from .circumstances import describe
@@ -40,13 +41,15 @@ def register(config: pytest.Config, run: Run) -> None:
     run.tolerance = config.option.allow_undetermined
     plugins = config.pluginmanager
     if config.option.nagios:
-        if config.option.collectonly:  # testinfra calls that OK
-            raise pytest.UsageError("--nagios tells what was judged: leave --collect-only out")
+        if only_looks(config):  # testinfra calls that OK
+            raise pytest.UsageError("--nagios tells what was judged: leave --collect-only and --fixtures out")
         nagios.take_over(config, run)
     plugins.register(Collector(config, run), "kdump-collector")
     plugins.register(terminal.Terminal(config, run), "kdump-terminal")
     plugins.register(junit.Properties(config), "kdump-junit")
-    if not hasattr(config, "workerinput") and not config.option.collectonly:
+    if only_looks(config):
+        config.option.htmlpath = None  # or the last run's page would be replaced by an empty one
+    elif not hasattr(config, "workerinput"):
         if html_page.prepare(config):
             plugins.register(html_page.Page(config, run), "kdump-html")
             if not is_stream(page := Path(config.option.htmlpath)):

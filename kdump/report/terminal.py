@@ -9,6 +9,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from ..hosts import host_name
+from ..looking import only_looks
 from ..transcript import sanitise
 from .collector import finding_of
 from .comparison import Change, Comparison, comparisons
@@ -59,7 +60,7 @@ class Terminal:
         """Lead the letters by the host's name instead of the file's, as long as that reads as a table."""
         reporter = self._reporter
         names = {host_name(item) for item in session.items}
-        if reporter is None or reporter.verbosity > 0 or self._config.option.collectonly or "" in names:
+        if reporter is None or reporter.verbosity > 0 or only_looks(self._config) or "" in names:
             return
         self._a_fleet = len(names) > FEW  # a line for each of its hosts stands at the end: letters would be thousands
         if self._a_fleet:
@@ -82,7 +83,7 @@ class Terminal:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter, exitstatus: int) -> None:
         verbosity = terminalreporter.verbosity
         reports = self._run.reports()
-        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not reports and not self._config.option.collectonly:
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not reports and not only_looks(self._config):
             terminalreporter.ensure_newline()
             terminalreporter.write_line("nothing was judged: no test is left of what -k, -m and the files select", yellow=True)
         if terminalreporter.no_summary or verbosity < -1 or not reports:

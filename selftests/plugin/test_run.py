@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kdump import recording
 from kdump.transcript import Reading, Transcript
 
 SUITE = '''
@@ -254,6 +255,31 @@ def test_record_replays(suite, pytester):
     assert suite(f"recording://{saved}").ret == 1
 
 
+def test_a_recording_that_cannot_be_written_costs_no_verdict(suite, pytester):
+    pytester.path.joinpath("saved", "bad.transcript").mkdir(parents=True)
+    result = suite("good", "bad", options=["--record=saved"])
+    assert result.ret == 3
+    result.stdout.fnmatch_lines(["its recording could not be written: bad: Is a directory", "bad   would not dump*"])
+    assert [path.name for path in pytester.path.joinpath("saved").iterdir() if path.is_file()] == ["good.transcript"]
+
+
+def test_no_two_hosts_have_one_recording(tmp_path):
+    names = ("root@db1:22", "root@db1-22", "root@db1%3A22", ".db1", "%2Edb1", "db1/x")
+    made = {recording.save(Transcript({}), tmp_path, name) for name in names}
+    assert len(made) == len(list(tmp_path.glob("[!.]*.transcript"))) == len(names)
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--fixtures-per-test"])
+def test_a_look_at_the_tests_is_no_run(suite, pytester, option):
+    pytester.makeconftest(
+        'pytest_plugins = ["kdump.plugin"]\n'
+        "import kdump.gather\n"
+        "kdump.gather.recording.load = lambda path: open('asked', 'w')\n"
+    )
+    assert suite("good", options=[option, "--html=r.html", "--verdicts-json=v.json"]).ret == 0
+    assert not {"asked", "r.html", "v.json", "reports"}.intersection(path.name for path in pytester.path.iterdir())
+
+
 WAIVER = """
 - cause: something-broken
   hosts: [bad]
@@ -349,7 +375,7 @@ def test_nagios_says_unknown_where_an_option_is_wrong(suite, option, words):
         (["-p", "nosuch"], "Error importing plugin ?nosuch?*"),
         (["--version"], "no host was judged: *"),
         (["--help"], "no host was judged"),
-        (["--collect-only"], "--nagios tells what was judged: leave --collect-only out"),
+        (["--collect-only"], "--nagios tells what was judged: leave --collect-only and --fixtures out"),
         (["-k", "nosuch"], "no test was selected"),
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
     ],

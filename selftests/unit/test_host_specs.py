@@ -17,7 +17,8 @@ def test_what_is_a_host(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("db1:ssh", "--hosts: 'db1:ssh' has a port that is not a number from 1 to 65535 (ssh)"),
+        ("db1:ssh", "--hosts: 'db1:***' has a port that is not a number from 1 to 65535"),
+        ("root:se,cret@db1", "--hosts: 'root:***' has a port that is not a number from 1 to 65535"),
         ("db1:", "(empty)"),
         ("db1:65536", "not a number from 1 to 65535"),
         ("ssh://db1:0", "not a number from 1 to 65535"),
@@ -51,7 +52,7 @@ def test_what_is_none(tmp_path, text, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"a\n\nb:ssh\n", "fleet:3: 'b:ssh' has a port"),
+        (b"a\n\nb:ssh\n", "fleet:3: 'b:***' has a port"),
         (b"a\nb\n# c\na\n", "fleet:4: 'a' is named twice, before in fleet:1"),
         (b"a\nroot:canary@b\n", "fleet:2: a host spec holds a password"),
         (b"a\n\xff\xfe\n", "fleet:2: is not UTF-8 text"),
