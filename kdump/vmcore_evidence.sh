@@ -94,10 +94,11 @@ vmcore_evidence() {
 ev_growing() {
     # shellcheck disable=SC2012,SC2046  # the fields before the name are meant, and every ls has them
     set -- $(ls -lnLd -- "$ev_file" 2>/dev/null)
-    # Only root sees what others have open, and not even root where a policy hides it.
+    # Only root sees what others have open, and not even root where a policy hides it. The first process saves no dumps, and
+    # is often hidden from a container's root.
     # shellcheck disable=SC2010  # find's -lname is not everywhere, and takes a pattern
     if [ "${5:-gone}" != "$ev_size" ] || [ "$(id -u)" -ne 0 ] ||
-        ls -l /proc/[0-9]*/fd 2>&1 | grep -qF -e ': Permission denied' -e "-> $(readlink -f -- "$ev_file")"; then
+        ls -l /proc/[0-9]*/fd 2>&1 | grep -vF /proc/1/fd | grep -qF -e ': Permission denied' -e "-> $(readlink -f -- "$ev_file")"; then
         echo 'being written'
     fi
 }

@@ -41,7 +41,7 @@ SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
 
 
 def run(shell: str, function: str, *files: Path) -> str:
-    command = [*SHELLS[shell], "-c", f'. "$0"; {function} "$@"', str(SCRIPT), *map(str, files)]
+    command = [*SHELLS[shell], "-c", f'. "${{0%/*}}/files.sh"; . "$0"; {function} "$@"', str(SCRIPT), *map(str, files)]
     if not shutil.which(command[0]):
         pytest.fail(f"{command[0]} is needed: see selftests/packages.txt")
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

@@ -33,7 +33,7 @@ def judged(path: Path) -> Dump:
 
 
 def evidence_of(path: Path) -> vmcore_evidence.Evidence:
-    command = ["dash", "-c", '. "$0"; vmcore_evidence "$1"', str(SCRIPT), str(path)]
+    command = ["dash", "-c", '. "${0%/*}/files.sh"; . "$0"; vmcore_evidence "$1"', str(SCRIPT), str(path)]
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     assert len(text) < 64 << 10
     (evidence,) = vmcore_evidence.parse(text)
